@@ -1,0 +1,80 @@
+"""A provider: where requests go, what it speaks, how it is paid. URLs are made here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+KINDS = ("chatgpt", "openai", "azure", "responses", "chat", "messages", "gemini", "demo")
+AUTH_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRef:
+    """Where a secret lies; never the secret. ``how`` is codex | env | file | stdin | none."""
+
+    how: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return {"none": "no credential", "stdin": "key from stdin"}.get(self.how, f"{self.how}: {self.where}")
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One entry of ``providers:`` (house.md section 8), checked."""
+
+    name: str
+    kind: str
+    base_url: str
+    credential: CredentialRef = CredentialRef("none")
+    resolve: str = ""
+    auth_header: str = "authorization"
+    headers: tuple[tuple[str, str], ...] = ()
+    profile: str = ""
+    transport: str = "curl"
+    http_version: str = "auto"
+    ca_file: str = ""
+    first_byte_timeout_s: float = 300.0
+    extra: dict[str, object] = field(default_factory=dict, compare=False)
+
+    @property
+    def speaks_chatgpt(self) -> bool:
+        return self.kind == "chatgpt"
+
+
+SUFFIXES = {"responses": "/responses", "compact": "/responses/compact", "models": "/models"}
+
+
+def upstream_url(provider: Provider, call: str, side_path: str = "", query: str = "") -> str | None:
+    """The URL of one call, None when this provider has no such call (the client gets a 404).
+
+    A base path that ends in ``/responses`` is taken whole for that call (compact appends ``/compact``, other calls do
+    not exist); otherwise the call's path is appended. The base's query is kept, the client's is appended to it.
+    ``side`` calls go to the base less its last segment ``/codex``, for kind chatgpt alone. The scheme, host and
+    base path come from the provider alone: ``side_path`` must be a plain absolute path.
+    """
+    parts = urlsplit(provider.base_url)
+    base = parts.path.rstrip("/")
+    if call == "side":
+        if provider.kind != "chatgpt" or not _is_plain_path(side_path):
+            return None
+        path = base.removesuffix("/codex") + side_path
+    elif base.endswith("/responses"):
+        if call not in ("responses", "compact"):
+            return None
+        path = base + SUFFIXES[call].removeprefix("/responses")
+    else:
+        path = base + SUFFIXES[call]
+    joined = "&".join(part for part in (parts.query, query) if part)
+    return urlunsplit((parts.scheme, parts.netloc, path, joined, ""))
+
+
+def _is_plain_path(path: str) -> bool:
+    """Nothing that could leave the base: no dot segments (encoded ones too), no second host, no backslash."""
+    if not path.startswith("/") or path.startswith("//"):
+        return False
+    lowered = path.lower()
+    if "\\" in path or "%2f" in lowered or "%5c" in lowered or any(ch in path for ch in "?#@ \t\r\n"):
+        return False
+    return not any(segment.replace("%2e", ".") in (".", "..") for segment in lowered.split("/"))

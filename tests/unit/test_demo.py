@@ -104,7 +104,11 @@ def test_reasoning_is_given_when_it_is_asked_for() -> None:
     assert first["type"] == "reasoning" and first["summary"][0]["text"] and first["encrypted_content"]
     assert second["type"] == "message"
     assert "encrypted_content" not in items_of(events_for({**asked, "include": []}))[0]
-    for request in ({"input": "hi"}, {"input": "hi", "reasoning": {"effort": "none"}}, {"input": "hi", "reasoning": None}):
+    for request in (
+        {"input": "hi"},
+        {"input": "hi", "reasoning": {"effort": "none"}},
+        {"input": "hi", "reasoning": None},
+    ):
         assert [item["type"] for item in items_of(events_for(request))] == ["message"]
 
 

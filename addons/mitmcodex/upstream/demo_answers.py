@@ -24,6 +24,14 @@ QUOTE_LIMIT = 400
 WORDS_A_DELTA = 4
 SCHEMA_DEPTH = 8
 """A schema may refer to itself; deeper than this its values are null."""
+LITE_TOOLS = "additional_tools"
+COMMAND_NAMES = {"cmd", "command"}
+# In code mode Codex offers JavaScript (custom tool ``exec``) and takes a direct exec_command too (protocol.md 11).
+CODE_MODE_SHELL: JSON = {
+    "type": "function",
+    "name": "exec_command",
+    "parameters": {"type": "object", "properties": {"cmd": {"type": "string"}}, "required": ["cmd"]},
+}
 
 
 class BadRequest(Exception):
@@ -161,28 +169,16 @@ def _choose_tool(request: JSON) -> JSON | None:
     if isinstance(choice, dict):
         named = [tool for tool in tools if tool.get("name") == choice.get("name")]
         return named[0] if named else None
-    runners = [tool for tool in tools if _COMMAND_NAMES & set(_properties(tool.get("parameters")))]
+    runners = [tool for tool in tools if COMMAND_NAMES & set(_properties(tool.get("parameters")))]
     return next(iter([*runners, *tools]), None)
-
-
-_COMMAND_NAMES = {"cmd", "command"}
-# In code mode Codex offers JavaScript (custom tool ``exec``) and takes a direct exec_command too (protocol.md 11).
-_CODE_MODE_SHELL: JSON = {
-    "type": "function",
-    "name": "exec_command",
-    "parameters": {"type": "object", "properties": {"cmd": {"type": "string"}}, "required": ["cmd"]},
-}
 
 
 def _function_tools(request: JSON) -> Iterator[JSON]:
     """Function tools in both forms: ``tools`` and the ``additional_tools`` items of the Lite contract (2.3)."""
-    lists = [request.get("tools"), *(item.get("tools") for item in request["input"] if item.get("type") == _LITE)]
+    lists = [request.get("tools"), *(item.get("tools") for item in request["input"] if item.get("type") == LITE_TOOLS)]
     for tools in lists:
         for tool in tools if isinstance(tools, list) else []:
             yield from _flat(tool)
-
-
-_LITE = "additional_tools"
 
 
 def _flat(tool: object) -> Iterator[JSON]:
@@ -191,7 +187,7 @@ def _flat(tool: object) -> Iterator[JSON]:
     if tool.get("type") == "function" and isinstance(tool.get("name"), str):
         yield tool
     elif (tool.get("type"), tool.get("name")) == ("custom", "exec"):
-        yield _CODE_MODE_SHELL
+        yield CODE_MODE_SHELL
     elif tool.get("type") == "namespace" and isinstance(tool.get("tools"), list):
         # Calls name every namespace but the default one.
         own = {} if tool.get("name") == "functions" else {"namespace": tool.get("name")}
@@ -271,7 +267,7 @@ def _example_object(schema: JSON, root: object, depth: int) -> JSON:
     wanted = schema.get("required") if isinstance(schema.get("required"), list) else []
     values = {}
     for name in properties:
-        if name in _COMMAND_NAMES:
+        if name in COMMAND_NAMES:
             is_list = isinstance(properties[name], dict) and properties[name].get("type") == "array"
             values[name] = ["echo", GREETING] if is_list else f"echo {GREETING}"
         elif name in (wanted or []):

@@ -1,0 +1,58 @@
+"""What outlives a reload of the script: one Process per mitmproxy master (house.md section 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from mitmproxy import http, master
+
+from mitmcodex.exchange import Admission, Exchange
+from mitmcodex.schema import Settings
+
+if TYPE_CHECKING:
+    from mitmcodex.state.cookies import CookieJar
+    from mitmcodex.state.credentials import CredentialStore
+    from mitmcodex.upstream.transport import ConnectionKey, Transport
+
+ATTRIBUTE = "mitmcodex_process"
+
+
+@dataclass(eq=False)
+class Process:
+    """Shared by the addons that ``stack.build()`` makes; a reload builds new addons around the same Process."""
+
+    settings: Settings | None = None
+    """None until ``start.prepare()`` has checked them."""
+    set_names: set[str] = field(default_factory=set)
+    """Settings that came by ``--set`` or were edited live: a reload takes them from the options."""
+    stdin_key: bytearray | None = field(default=None, repr=False)
+    transports: dict[ConnectionKey, Transport] = field(default_factory=dict)
+    jars: dict[ConnectionKey, CookieJar] = field(default_factory=dict)
+    stores: dict[str, CredentialStore] = field(default_factory=dict)
+    """Credential stores by provider name."""
+    running: set[Exchange] = field(default_factory=set)
+    admissions: WeakKeyDictionary[http.HTTPFlow, Admission] = field(default_factory=WeakKeyDictionary)
+    numbers_given: int = 0
+    is_announced: bool = False
+
+    @classmethod
+    def of(cls, owner: master.Master) -> Process:
+        """The one of this master, made when there is none yet."""
+        found = getattr(owner, ATTRIBUTE, None)
+        if found is None:
+            found = cls()
+            setattr(owner, ATTRIBUTE, found)
+        return found
+
+    def next_number(self) -> int:
+        """The number of a new exchange, from 1; names its dump files."""
+        self.numbers_given += 1
+        return self.numbers_given
+
+    @property
+    def current(self) -> Settings:
+        """The settings in force. Addons read them here each time, so that a live edit reaches them."""
+        assert self.settings is not None, "start.prepare() runs before any addon is built"
+        return self.settings

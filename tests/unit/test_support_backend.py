@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
 import h2.config
 import h2.connection
@@ -15,14 +15,14 @@ import h2.settings
 import pytest
 import zstandard
 
-from support.answers import Cut, Data, End, Flood, Gate, Head, Pause, Stall, say, stream, usage_limit
+from support.answers import Answer, Cut, Data, End, Flood, Gate, Head, Pause, Stall, say, stream, usage_limit
 from support.backend import Backend
 from support.events import ev_created, ev_function_call, text_events
 from support.records import NotSeen
 from support.strictness import Strictness
 from support.tls import Authority
 
-BODY = {
+BODY: dict[str, Any] = {
     "model": "gpt-5.5",
     "stream": True,
     "store": False,
@@ -191,7 +191,8 @@ def test_http2_reset_is_seen(ca: Authority, held: Stall | Flood) -> None:
 def test_http1_close_is_seen() -> None:
     """The client's close is noted while the backend is silent, also before the head."""
     with Backend() as backend:
-        for number, steps in enumerate(([Stall()], [Head(), Data(b"x"), Stall()]), 1):
+        answers: list[Answer] = [[Stall()], [Head(), Data(b"x"), Stall()]]
+        for number, steps in enumerate(answers, 1):
             backend.queue(steps)
             with socket.create_connection(("127.0.0.1", backend.port), timeout=5) as client:
                 client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
@@ -284,7 +285,7 @@ def _output(call_id: str) -> dict[str, object]:
     return {"type": "function_call_output", "call_id": call_id, "output": "x"}
 
 
-HEAD_ITEM = BODY["input"][0]  # type: ignore[index]
+HEAD_ITEM = BODY["input"][0]
 REFUSALS: list[tuple[dict[str, object], str]] = [
     ({"stream": False}, "Stream must be set to true"),
     ({"store": True}, "Store must be set to false"),

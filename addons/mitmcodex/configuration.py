@@ -57,8 +57,14 @@ def load(sets: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
         values=values,
         origins=origins,
     )
-    own_names = [*(own.get("providers") or {})]  # type: ignore[call-overload]  # provision.providers() checked its shape
+    own_table = own.get("providers")
+    own_names = [*own_table] if isinstance(own_table, dict) else []
     return dataclasses.replace(settings, provider=_provider(settings, upstream, own_names, environ))
+
+
+def default_values() -> dict[str, Value]:
+    """The scalars of default.yaml by name."""
+    return _scalars([("default", _read_yaml(paths.default_config()))])[0]
 
 
 def edited(settings: Settings, edits: Mapping[str, Value]) -> Settings:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http, master
 
+from mitmcodex.conversation import Conversations
 from mitmcodex.exchange import Admission, Exchange
 from mitmcodex.schema import Settings
+from mitmcodex.upstream.retry import BlockedUpstreams
 
 if TYPE_CHECKING:
     from mitmcodex.state.cookies import CookieJar
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
     from mitmcodex.upstream.transport import ConnectionKey, Transport
 
 ATTRIBUTE = "mitmcodex_process"
+
+
+def _no_egress(exchange: Exchange) -> None:
+    raise RuntimeError("no egress was built")
 
 
 @dataclass(eq=False)
@@ -32,10 +39,16 @@ class Process:
     jars: dict[ConnectionKey, CookieJar] = field(default_factory=dict)
     stores: dict[str, CredentialStore] = field(default_factory=dict)
     """Credential stores by provider name."""
+    conversations: Conversations = field(default_factory=Conversations)
+    blocked: BlockedUpstreams = field(default_factory=BlockedUpstreams)
+    begin: Callable[[Exchange], None] = _no_egress
+    """How the seam starts an exchange: the egress of the newest build, also for connections that are open already."""
     running: set[Exchange] = field(default_factory=set)
     admissions: WeakKeyDictionary[http.HTTPFlow, Admission] = field(default_factory=WeakKeyDictionary)
     numbers_given: int = 0
     is_announced: bool = False
+    user_umask: int = 0o022
+    """What held before ``start`` made every new file private."""
 
     @classmethod
     def of(cls, owner: master.Master) -> Process:

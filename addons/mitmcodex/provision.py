@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ UNBUILT_FIELDS: dict[str, object] = {"transport": "curl", "websocket": False, "p
 """Known fields of an entry whose work is not built yet, with the one value that works."""
 TEXT_FIELDS = ("kind", "base_url", "resolve", "auth_header", "profile", "ca_file")
 FIELDS = (*TEXT_FIELDS, "credential", "headers", "http_version", "first_byte_timeout_s", *UNBUILT_FIELDS)
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 REFERENCES = ("codex", "env", "file", "stdin", "store")
 
 
@@ -77,6 +79,8 @@ def reference(
         return CredentialRef("stdin")
     if not isinstance(where, str) or not where:
         raise SettingsError(f"{what}: {{{how}: …}} needs a {'variable name' if how == 'env' else 'path'}")
+    if how == "env" and not VARIABLE.fullmatch(where):
+        raise SettingsError(f"{what}: {{env: …}} takes the name of a variable, never the secret itself")
     return CredentialRef(how, where if how == "env" else str(_path(where, environ)))
 
 

@@ -1,0 +1,85 @@
+"""Addon: says once, when it listens, where and for whom; writes ``server_info``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mitmproxy import ctx
+from mitmproxy.tools.dump import DumpMaster
+
+from mitmcodex import setup_codex
+from mitmcodex.process import Process
+from mitmcodex.schema import Listen, Settings
+
+logger = logging.getLogger(__name__)
+
+
+def block(settings: Settings, listening: list[Listen]) -> str:
+    """The start block. It names where a credential lies, never what it is."""
+    provider = settings.provider
+    if provider.kind == "demo":
+        upstream = "DEMO: made-up answers, no model, no account (run `codex login`, or set upstream)"
+    else:
+        upstream = f"{provider.name} ({provider.kind}) at {urlsplit(provider.base_url).netloc}"
+    rows = [
+        ("listening", ", ".join(f"http://{one}" for one in listening)),
+        ("upstream", upstream),
+        ("credential", str(provider.credential)),
+        ("profile", provider.profile or "by the client that calls"),
+        ("client key", "needed" if settings.client_keys else "none needed"),
+        ("dumps", str(settings.dump_dir or "off")),
+    ]
+    table = "\n".join(f"  {name:<12}{value}" for name, value in rows)
+    paste = setup_codex.profile_text(listening[0], needs_key=bool(settings.client_keys))
+    return f"mitmcodex\n{table}\n\nFor Codex (`mitmcodex setup codex --write` puts it in place):\n\n{paste}"
+
+
+class Announce:
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def running(self) -> None:
+        """Called once the sockets listen, and again on each reload."""
+        listening = self._listening()
+        if self._process.is_announced or not listening:
+            return
+        self._process.is_announced = True
+        settings = self._process.current
+        if settings.server_info:
+            self._write_info(settings, listening[0])
+        if settings.secure:
+            print(f"mitmcodex secure listening on {listening[0]}", file=sys.stderr, flush=True)
+        elif not isinstance(ctx.master, DumpMaster):
+            logger.info(block(settings, listening))  # stdout is the console's screen, or nobody looks at it
+        elif ctx.options.termlog_verbosity != "error":  # -q
+            print(block(settings, listening), flush=True)
+
+    def _listening(self) -> list[Listen]:
+        proxyserver = ctx.master.addons.get("proxyserver")
+        return [Listen(host, port) for host, port, *_ in proxyserver.listen_addrs()] if proxyserver else []
+
+    def _write_info(self, settings: Settings, listen: Listen) -> None:
+        assert settings.server_info is not None
+        info = json.dumps({"port": listen.port, "pid": os.getpid()}, separators=(",", ":"))
+        # It is made for other users of the machine too, so the user's own umask holds for it, not ours.
+        ours = os.umask(self._process.user_umask)
+        try:
+            _write_whole(settings.server_info, f"{info}\n")
+        except OSError as error:
+            # mitmproxy ends the start when an error is logged by now.
+            logger.error("mitmcodex: can't write server_info %s: %s", settings.server_info, error.strerror)
+        finally:
+            os.umask(ours)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Who waits for the file sees all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="ascii")
+    draft.replace(path)

@@ -1,0 +1,157 @@
+"""What happens before anything listens: settings checked, the command run again with our listener, process secured.
+
+mitmproxy opens its listener before a script can choose one (mitmproxy.md 1.4): ``mitmdump -s addons/main.py`` would
+be a forward proxy on all interfaces. So the first import of the script runs the same command once more, with
+``--mode`` added.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from mitmproxy import ctx
+from mitmproxy.tools.dump import DumpMaster
+
+from mitmcodex import configuration, hardening, listeners
+from mitmcodex.process import Process
+from mitmcodex.schema import KEYS, Listen, Settings, SettingsError
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "codex_"
+PROGRAMS = ("mitmdump", "mitmweb", "mitmproxy")
+
+
+def prepare() -> Settings:
+    """Checked settings; the first thing ``stack.build()`` does.
+
+    At the first load a fault ends the process with one line on stderr and exit code 1, before any bind. On a reload
+    the old settings stay and a warning says why.
+    """
+    process = Process.of(ctx.master)
+    if process.settings is not None:
+        process.settings = _reloaded(process, process.settings)
+    else:
+        try:
+            process.settings = _first(process)
+        except (SettingsError, hardening.KeyInputError) as error:
+            sys.exit(f"mitmcodex: {error}")
+    _show(process.settings)
+    return process.settings
+
+
+def _first(process: Process) -> Settings:
+    sets = _sets()
+    process.set_names = set(sets)
+    settings = configuration.load(sets, os.environ)
+    if not _listens():
+        return settings
+    settings = _placed(settings)
+    process.user_umask = os.umask(0o077)  # mitmproxy writes flow files (-w) as 0644
+    if settings.secure:
+        for shortfall in hardening.harden():
+            logger.warning(shortfall)
+    if settings.provider.credential.how == "stdin":
+        process.stdin_key = hardening.read_key_from_stdin()
+    return settings
+
+
+def _reloaded(process: Process, old: Settings) -> Settings:
+    """What came by ``--set`` or was edited live lies in the options by now."""
+    sets = {name: getattr(ctx.options, PREFIX + name) for name in process.set_names}
+    try:
+        new = configuration.load(sets, os.environ)
+    except SettingsError as error:
+        logger.warning("mitmcodex keeps its settings: %s", error)
+        return old
+    changed = [key.name for key in KEYS if not key.is_live and new.values[key.name] != old.values[key.name]]
+    if (new.provider, new.providers) != (old.provider, old.providers):
+        changed.append("providers")
+    if changed:
+        logger.warning("mitmcodex: a change of %s needs a restart", ", ".join(changed))
+    live = [key.name for key in KEYS if key.is_live]
+    return dataclasses.replace(
+        old,
+        client_keys=new.client_keys,
+        values={**old.values, **{name: new.values[name] for name in live}},
+        origins={**old.origins, **{name: new.origins[name] for name in live}},
+        **{name: getattr(new, name) for name in live},
+    )
+
+
+def _sets() -> dict[str, object]:
+    """What came by ``--set`` or mitmproxy's own config.yaml, without the prefix; no option of ours is declared yet."""
+    deferred = {name: value for name, value in ctx.options.deferred.items() if name.startswith(PREFIX)}
+    # The wrapper around texts that mitmproxy has yet to convert holds them as ``val``.
+    return {name.removeprefix(PREFIX): getattr(value, "val", value) for name, value in deferred.items()}
+
+
+def _show(settings: Settings) -> None:
+    """The options get the values in force, as mitmweb shows and edits them.
+
+    Those declared later (settings.py, at the first load) take theirs from ``deferred``; a known setting that has no
+    option leaves it, as what stays there would look like a typo.
+    """
+    for name in [name for name in ctx.options.deferred if name.startswith(PREFIX)]:
+        del ctx.options.deferred[name]
+    ctx.options.update_defer(**{key.option: settings.values[key.name] for key in KEYS})
+
+
+def _listens() -> bool:
+    """False for `--options`, `--commands` and for reading flow files without a server (-n)."""
+    return bool(ctx.options.server) and not {"--options", "--commands"} & set(sys.argv)
+
+
+def _placed(settings: Settings) -> Settings:
+    """Settings with the listener that mitmproxy will open; starts the command anew when that is not ours yet."""
+    if settings.secure:
+        _refuse_onlookers()
+    named = any(arg.startswith(("--mode", "-m")) for arg in sys.argv[1:])
+    program = Path(sys.argv[0]).stem
+    if program in PROGRAMS and list(ctx.options.mode) == ["regular"] and not named:
+        if ctx.options.listen_host or ctx.options.listen_port is not None:
+            raise SettingsError("instead of -p, --listen-port and --listen-host use --set codex_listen=HOST:PORT")
+        _check(settings, [settings.listen])
+        _run_again(listeners.modes(settings.listen, both_families=not settings.secure))
+    found = listeners.of_modes(ctx.options.mode)
+    settings = dataclasses.replace(settings, listen=found[0])
+    _check(settings, found)
+    return settings
+
+
+def _check(settings: Settings, found: Sequence[Listen]) -> None:
+    for listen in found:
+        if not listen.is_loopback and settings.secure:
+            raise SettingsError("secure mode listens on loopback only")
+        if not listen.is_loopback and not settings.client_keys:
+            raise SettingsError(
+                f"{listen} can be reached by others, and no client key is set: "
+                "set MITMCODEX_CLIENT_KEY, or listen on 127.0.0.1"
+            )
+        listeners.check_free(listen)
+
+
+def _refuse_onlookers() -> None:
+    """Secure mode: nobody but the caller may see the traffic, now or later."""
+    if not isinstance(ctx.master, DumpMaster):
+        raise SettingsError("secure mode runs under mitmdump alone: mitmweb and the console would show the traffic")
+    if ctx.options.save_stream_file or getattr(ctx.options, "hardump", ""):
+        raise SettingsError("secure mode saves no flows: leave -w, --save-stream-file and hardump out")
+
+
+def _run_again(modes: list[str]) -> NoReturn:
+    """stdin and ``--set`` survive it, process hardening does not: that comes after (mitmproxy.md 1.4)."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    added = [part for mode in modes for part in ("--mode", mode)]
+    command = [sys.executable, *sys.orig_argv[1:], *added]
+    if os.name == "nt":  # execv there starts a second process and ends this one, so that the shell would go on
+        sys.exit(subprocess.call(command))
+    os.execv(sys.executable, command)

@@ -33,6 +33,8 @@ class ResponsesEncoder:
     def __init__(self, is_codex: bool, model: str = "", response_id: str = "", created_at: int = 0) -> None:
         self.terminal = ""
         """The type of the terminal event that was forwarded or made here, "" before it."""
+        self.is_cut = False
+        """The end was made by ``fail``, not by the upstream."""
         self._is_codex = is_codex
         self._splitter = FrameSplitter()
         self._identity: Fields = {
@@ -81,6 +83,7 @@ class ResponsesEncoder:
         if self.terminal:
             return b""
         self.terminal = FAILED
+        self.is_cut = True
         number = self._next_number()
         closing = b"\n\n" if self._splitter.oversize and self._oversize_passes else b""
         created = b""

@@ -42,7 +42,7 @@ class FrameSplitter:
         buffer = self._buffer
         if not self._has_cr and b"\r" in data:
             self._has_cr = True
-        if not buffer and not self._has_cr and data.find(b"\n\n") + 2 == len(data):
+        if not buffer and not self._has_cr and data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2:
             return [data]  # the common case, one whole event in one chunk, is not copied
         position = max(0, len(buffer) - _LONGEST_BLANK_LINE)
         buffer += data

@@ -1,0 +1,208 @@
+"""wire/responses_reply.py: frames go through untouched, and the end is told as it is."""
+
+import json
+
+import pytest
+from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.responses_reply import CODEX_KEEPALIVE, PUBLIC_KEEPALIVE, ResponsesEncoder
+from mitmcodex.wire.sse import FRAME_LIMIT, FrameSplitter, event_of, event_type
+
+
+def sse(kind, **fields):
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+
+CREATED = sse("response.created", sequence_number=0, response={"id": "resp_1", "model": "m", "created_at": 5})
+DELTA = sse("response.output_text.delta", sequence_number=7, delta="hi")
+ITEM = sse("response.output_item.done", sequence_number=8, output_index=0, item={"id": "msg_1", "type": "message"})
+COMPLETED = sse("response.completed", sequence_number=9, response={"id": "resp_1", "output": []})
+LIMITS = sse("codex.rate_limits", plan_type="plus")
+
+
+def events(data):
+    return [event_of(frame) for frame in FrameSplitter().feed(data)]
+
+
+@pytest.fixture(params=[True, False], ids=["codex", "public"])
+def is_codex(request):
+    return request.param
+
+
+def test_codex_gets_every_byte():
+    """Own events of the backend, comments and odd white space included, and nothing is added to a whole stream."""
+    stream = CREATED + LIMITS + b": hello\n\ndata:\n\n" + DELTA + ITEM + COMPLETED + b"data: [DONE]\n\n"
+    encoder = ResponsesEncoder(is_codex=True)
+    assert encoder.feed(stream) == stream
+    assert encoder.finish() == b""
+    assert encoder.terminal == "response.completed"
+
+
+def test_others_get_public_events_alone():
+    """conformance.md 27: response.* and error, byte for byte."""
+    encoder = ResponsesEncoder(is_codex=False)
+    error = sse("error", message="m")
+    sent = encoder.feed(CREATED + LIMITS + sse("keepalive") + b": c\n\ndata: junk\n\n" + DELTA + error)
+    assert sent == CREATED + DELTA + error
+
+
+def test_others_get_the_output_rebuilt():
+    """conformance.md 30: SDKs read the final answer from the terminal event, where the backend sends []."""
+    encoder = ResponsesEncoder(is_codex=False)
+    encoder.feed(CREATED + ITEM)
+    terminal = events(encoder.feed(COMPLETED))[0]
+    assert terminal["response"] == {"id": "resp_1", "output": [{"id": "msg_1", "type": "message"}]}
+    assert terminal["sequence_number"] == 9
+    assert encoder.feed(b"data: [DONE]\n\n") == b"data: [DONE]\n\n"
+    assert encoder.finish() == b""
+
+
+def test_a_full_output_is_left_alone():
+    """What needs no change is the same bytes."""
+    terminal = sse("response.completed", response={"id": "resp_1", "output": [{"id": "own"}]})
+    encoder = ResponsesEncoder(is_codex=False)
+    assert encoder.feed(CREATED + ITEM + terminal) == CREATED + ITEM + terminal
+
+
+def test_a_partial_frame_waits():
+    """A keep-alive may come at any time, so only whole frames go out."""
+    encoder = ResponsesEncoder(is_codex=True)
+    assert encoder.feed(DELTA[:-1]) == b""
+    assert encoder.idle() == CODEX_KEEPALIVE
+    assert encoder.feed(DELTA[-1:]) == DELTA
+
+
+def test_keepalive_by_client():
+    """A comment does not reset Codex's idle timer, an event of no public type could break others."""
+    assert event_type(ResponsesEncoder(is_codex=True).idle()) == "keepalive"
+    assert ResponsesEncoder(is_codex=False).idle() == PUBLIC_KEEPALIVE
+    assert PUBLIC_KEEPALIVE.startswith(b":")
+
+
+def test_a_cut_never_looks_complete(is_codex):
+    """conformance.md 28, 29: response.failed, stream_incomplete, next number, the id that was told."""
+    encoder = ResponsesEncoder(is_codex)
+    encoder.feed(CREATED + DELTA + DELTA[:20])
+    (failed,) = events(encoder.finish())
+    assert failed["type"] == encoder.terminal == "response.failed"
+    assert failed["sequence_number"] == 8
+    assert failed["response"]["id"] == "resp_1"
+    assert (failed["response"]["created_at"], failed["response"]["model"]) == (5, "m")
+    assert failed["response"]["status"] == "failed"
+    assert failed["response"]["error"]["code"] == "stream_incomplete"
+
+
+def test_unnumbered_frames_do_not_hide_the_number(is_codex):
+    """The last number counts, not the last frame."""
+    encoder = ResponsesEncoder(is_codex)
+    encoder.feed(CREATED + DELTA + LIMITS + sse("keepalive"))
+    assert events(encoder.fail(WireError("internal", "m")))[-1]["sequence_number"] == 8
+
+
+def test_others_always_see_created_first():
+    """conformance.md 26: openai-python raises when the first event is another one; ids and numbers agree."""
+    encoder = ResponsesEncoder(is_codex=False, model="asked")
+    created, failed = events(encoder.fail(WireError("upstream_failed", "m")))
+    assert (created["type"], failed["type"]) == ("response.created", "response.failed")
+    assert created["response"]["id"] == failed["response"]["id"] != ""
+    assert created["response"]["model"] == "asked"
+    assert (created["sequence_number"], failed["sequence_number"]) == (0, 1)
+    assert created["response"]["status"] == "in_progress"
+
+
+def test_a_failure_that_comes_first_is_preceded_by_its_created():
+    """The envelope of the failed event serves for it."""
+    terminal = sse("response.failed", sequence_number=0, response={"id": "resp_1", "error": {"code": "x"}})
+    encoder = ResponsesEncoder(is_codex=False)
+    created, failed = events(encoder.feed(terminal))
+    assert created["type"] == "response.created" and created["response"]["id"] == "resp_1"
+    assert created["response"]["error"] is None
+    assert failed["response"]["error"] == {"code": "x"}
+    assert (created["sequence_number"], failed["sequence_number"]) == (0, 1)
+    codex = ResponsesEncoder(is_codex=True)
+    assert codex.feed(terminal) == terminal
+
+
+def test_codex_gets_no_made_up_created():
+    """It needs none, and each further event would be an untruth."""
+    assert len(events(ResponsesEncoder(is_codex=True).fail(WireError("internal", "m")))) == 1
+
+
+def test_the_error_keeps_its_fields():
+    """Codex reads plan_type and resets_at of response.error."""
+    error = WireError("usage_limit", "m", detail={"plan_type": "plus", "resets_at": 5})
+    shown = events(ResponsesEncoder(is_codex=True).fail(error))[0]["response"]["error"]
+    assert shown == {"code": "usage_limit_reached", "message": "m", "type": "usage_limit_reached"} | error.detail
+
+
+def test_items_that_came_stand_in_the_failure():
+    """What was finished before the cut is not lost to a client that reads the terminal event."""
+    encoder = ResponsesEncoder(is_codex=False)
+    encoder.feed(CREATED + ITEM)
+    assert events(encoder.finish())[0]["response"]["output"] == [{"id": "msg_1", "type": "message"}]
+
+
+def test_nothing_follows_the_end(is_codex):
+    """fail() and finish() after a terminal event, or after one another, add nothing."""
+    encoder = ResponsesEncoder(is_codex)
+    encoder.feed(CREATED + ITEM + COMPLETED)
+    assert encoder.fail(WireError("internal", "m")) == b""
+    broken = ResponsesEncoder(is_codex)
+    assert broken.fail(WireError("internal", "m"))
+    assert broken.finish() == broken.fail(WireError("internal", "m")) == b""
+
+
+@pytest.mark.parametrize("tail", [b"\n", b""])
+def test_the_last_event_needs_no_blank_line(tail, is_codex):
+    """conformance.md 36: it is completed and counts."""
+    terminal = sse("response.completed", response={"id": "resp_1", "output": [1]})
+    encoder = ResponsesEncoder(is_codex)
+    encoder.feed(CREATED)
+    assert encoder.feed(terminal[:-2] + tail) == b""
+    assert encoder.finish() == terminal
+    assert encoder.terminal == "response.completed"
+
+
+def test_an_error_event_is_the_reason_of_the_failure(is_codex):
+    """Codex ignores a top-level error and would only see a cut; the terminal event tells it the code."""
+    encoder = ResponsesEncoder(is_codex)
+    encoder.feed(CREATED + sse("error", code="context_length_exceeded", message="too long"))
+    assert events(encoder.finish())[0]["response"]["error"]["code"] == "context_length_exceeded"
+
+
+def oversize(kind):
+    """A frame beyond the limit, and the same without its end."""
+    return sse(kind, delta="x" * (FRAME_LIMIT + 1000))
+
+
+def in_chunks(encoder, data):
+    return b"".join(encoder.feed(data[at : at + 100_000]) for at in range(0, len(data), 100_000))
+
+
+def test_an_oversize_frame_passes_in_pieces(is_codex):
+    """No keep-alive cuts it in two, and what follows it goes on as ever."""
+    encoder = ResponsesEncoder(is_codex)
+    frame = oversize("response.output_text.delta")
+    sent = in_chunks(encoder, CREATED + frame[:-500])
+    assert encoder.idle() == b""
+    sent += encoder.feed(frame[-500:] + DELTA)
+    assert sent == CREATED + frame + DELTA
+    assert encoder.idle() != b""
+
+
+def test_an_oversize_frame_that_is_not_public_is_dropped_whole():
+    """Each piece of it, and no byte of its neighbours."""
+    encoder = ResponsesEncoder(is_codex=False)
+    assert in_chunks(encoder, CREATED + oversize("codex.internal") + DELTA) == CREATED + DELTA
+
+
+def test_a_cut_inside_an_oversize_frame_is_closed_first(is_codex):
+    """Without the blank line the failure would be a part of the broken frame; a half terminal event is no end."""
+    encoder = ResponsesEncoder(is_codex)
+    in_chunks(encoder, CREATED + oversize("response.completed")[:-500])
+    assert encoder.terminal == ""
+    ending = encoder.finish()
+    assert ending.startswith(b"\n\nevent: response.failed\n")
+    whole = ResponsesEncoder(is_codex)
+    in_chunks(whole, CREATED + oversize("response.completed"))
+    assert whole.terminal == "response.completed"
+    assert whole.finish() == b""

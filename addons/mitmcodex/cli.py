@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mitmproxy.tools import main as programs
 
 import mitmcodex
-from mitmcodex import configuration, listeners, paths, setup_codex
+from mitmcodex import configuration, paths, setup_codex, start
 from mitmcodex.schema import KEYS, Settings, SettingsError
 from mitmcodex.wire import redact
 
@@ -84,11 +84,9 @@ def _run(args: argparse.Namespace, further: list[str]) -> int:
     settings = _settings(args)
     program = programs.mitmweb if args.web else programs.mitmproxy if args.console else programs.mitmdump
     given = [part for spec in args.set for part in ("--set", spec)]
-    modes = []
-    if not any(arg.startswith(("--mode", "-m")) for arg in further):
-        for mode in listeners.modes(settings.listen, both_families=not settings.secure):
-            modes += ["--mode", mode]
-    program(["-s", str(paths.script()), *modes, *given, *further])
+    modes = [] if start.names_mode(further) else start.modes(settings)
+    listen = [part for mode in modes for part in ("--mode", mode)]
+    program(["-s", str(paths.script()), *listen, *given, *further])
     return 0
 
 
@@ -98,16 +96,16 @@ def _setup_codex(args: argparse.Namespace, _: list[str]) -> int:
         raise SettingsError("listen has port 0, which differs at each start: give it a port for Codex to find it")
     text = setup_codex.profile_text(settings.listen, needs_key=bool(settings.client_keys))
     path = setup_codex.profile_path(paths.codex_home(os.environ), args.profile)
-    start = f"Start Codex with: codex -p {args.profile}"
+    advice = f"Start Codex with: codex -p {args.profile}"
     if not args.write:
-        print(f"# {path} (--write puts it there)\n{text}\n# {start}", end="\n")
+        print(f"# {path} (--write puts it there)\n{text}\n# {advice}")
         return 0
     written = setup_codex.write(path, text)
     if written.difference:
         print(written.difference, end="")
         print(f"mitmcodex: {path} differs and was left as it is: change it, or take another --profile", file=sys.stderr)
         return 1
-    print(f"{path} {'written' if written.is_new else 'holds it already'}. {start}")
+    print(f"{path} {'written' if written.is_new else 'holds it already'}. {advice}")
     return 0
 
 

@@ -18,8 +18,9 @@ def modes(listen: Listen, *, both_families: bool) -> list[str]:
     """The ``--mode`` values for a listener; with ``both_families`` also ::1, as "localhost" may resolve to it.
 
     Two listeners need a fixed port, and one that can't bind would end the whole start: so ::1 is tried first.
+    A free port is chosen here, as mitmproxy would look for one on all interfaces. Raises SettingsError.
     """
-    found = [listen]
+    found = [Listen(listen.host, listen.port or check_free(listen))]
     if both_families and listen.host == "127.0.0.1" and listen.port:
         try:
             _probe(Listen("::1", listen.port))
@@ -45,10 +46,10 @@ def of_modes(values: Sequence[str]) -> list[Listen]:
     return found
 
 
-def check_free(listen: Listen) -> None:
-    """Raises SettingsError when the address can't be bound."""
+def check_free(listen: Listen) -> int:
+    """The port, for port 0 a free one; raises SettingsError when the address can't be bound."""
     try:
-        _probe(listen)
+        return _probe(listen)
     except OSError as error:
         remedy = "--set codex_listen=HOST:PORT takes another, `mitmcodex setup codex` then tells Codex"
         if error.errno == errno.EADDRINUSE:
@@ -57,8 +58,9 @@ def check_free(listen: Listen) -> None:
         raise SettingsError(f"can't listen on {listen}: {reason}: {remedy}") from None
 
 
-def _probe(listen: Listen) -> None:
+def _probe(listen: Listen) -> int:
     """Binds as asyncio will (SO_REUSEADDR but on Windows, where that would take over a port in use), and lets go."""
+    port = listen.port
     for family, kind, protocol, _, address in socket.getaddrinfo(
         listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     ):
@@ -68,3 +70,5 @@ def _probe(listen: Listen) -> None:
             if family == socket.AF_INET6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.bind(address)
+            port = port or probe.getsockname()[1]
+    return port

@@ -54,7 +54,8 @@ def _first(process: Process) -> Settings:
     if not _listens():
         return settings
     settings = _placed(settings)
-    process.user_umask = os.umask(0o077)  # mitmproxy writes flow files (-w) as 0644
+    process.user_umask = os.umask(0o077)
+    _close_flow_file()
     if settings.secure:
         for shortfall in hardening.harden():
             logger.warning(shortfall)
@@ -109,33 +110,54 @@ def _listens() -> bool:
     return bool(ctx.options.server) and not {"--options", "--commands"} & set(sys.argv)
 
 
+def check_reach(settings: Settings, listen: Listen) -> None:
+    """Raises SettingsError when others could connect without a key."""
+    if listen.is_loopback:
+        return
+    if settings.secure:
+        raise SettingsError("secure mode listens on loopback only")
+    if not settings.client_keys:
+        raise SettingsError(
+            f"{listen} can be reached by others, and no client key is set: "
+            "set MITMCODEX_CLIENT_KEY, or listen on 127.0.0.1"
+        )
+
+
+def modes(settings: Settings) -> list[str]:
+    """The ``--mode`` values to start mitmproxy with, after all that can be checked before it binds."""
+    check_reach(settings, settings.listen)
+    listeners.check_free(settings.listen)
+    return listeners.modes(settings.listen, both_families=not settings.secure)
+
+
+def names_mode(arguments: Sequence[str]) -> bool:
+    return any(argument.startswith(("--mode", "-m")) for argument in arguments)
+
+
 def _placed(settings: Settings) -> Settings:
-    """Settings with the listener that mitmproxy will open; starts the command anew when that is not ours yet."""
+    """Settings with the listener that mitmproxy opens; starts the command anew when that is not ours yet.
+
+    When it is, mitmproxy may have bound it already, so only the first start can look whether the port is free.
+    """
     if settings.secure:
         _refuse_onlookers()
-    named = any(arg.startswith(("--mode", "-m")) for arg in sys.argv[1:])
-    program = Path(sys.argv[0]).stem
-    if program in PROGRAMS and list(ctx.options.mode) == ["regular"] and not named:
-        if ctx.options.listen_host or ctx.options.listen_port is not None:
+    options = ctx.options
+    if Path(sys.argv[0]).stem in PROGRAMS and list(options.mode) == ["regular"] and not names_mode(sys.argv[1:]):
+        if options.listen_host or options.listen_port is not None:
             raise SettingsError("instead of -p, --listen-port and --listen-host use --set codex_listen=HOST:PORT")
-        _check(settings, [settings.listen])
-        _run_again(listeners.modes(settings.listen, both_families=not settings.secure))
-    found = listeners.of_modes(ctx.options.mode)
-    settings = dataclasses.replace(settings, listen=found[0])
-    _check(settings, found)
-    return settings
-
-
-def _check(settings: Settings, found: Sequence[Listen]) -> None:
+        _run_again(modes(settings))
+    found = listeners.of_modes(options.mode)
     for listen in found:
-        if not listen.is_loopback and settings.secure:
-            raise SettingsError("secure mode listens on loopback only")
-        if not listen.is_loopback and not settings.client_keys:
-            raise SettingsError(
-                f"{listen} can be reached by others, and no client key is set: "
-                "set MITMCODEX_CLIENT_KEY, or listen on 127.0.0.1"
-            )
-        listeners.check_free(listen)
+        check_reach(settings, listen)
+    return dataclasses.replace(settings, listen=found[0])
+
+
+def _close_flow_file() -> None:
+    """The file of -w holds prompts and answers; mitmproxy made it readable for all before any script was loaded."""
+    save = ctx.master.addons.get("save")
+    path = Path(save.current_path) if save is not None and save.current_path else None
+    if path is not None and path.is_file():  # not a device or a pipe
+        path.chmod(0o600)
 
 
 def _refuse_onlookers() -> None:
@@ -146,11 +168,11 @@ def _refuse_onlookers() -> None:
         raise SettingsError("secure mode saves no flows: leave -w, --save-stream-file and hardump out")
 
 
-def _run_again(modes: list[str]) -> NoReturn:
+def _run_again(named: list[str]) -> NoReturn:
     """stdin and ``--set`` survive it, process hardening does not: that comes after (mitmproxy.md 1.4)."""
     sys.stdout.flush()
     sys.stderr.flush()
-    added = [part for mode in modes for part in ("--mode", mode)]
+    added = [part for mode in named for part in ("--mode", mode)]
     command = [sys.executable, *sys.orig_argv[1:], *added]
     if os.name == "nt":  # execv there starts a second process and ends this one, so that the shell would go on
         sys.exit(subprocess.call(command))

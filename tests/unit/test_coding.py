@@ -111,6 +111,10 @@ def test_the_limit_is_exact(header: str) -> None:
         decode(encode(b"x" * 1001), header, 1000)
 
 
+def _brotli_fast(data: bytes) -> bytes:
+    return brotli.compress(data, quality=1)
+
+
 def _gzip_twice(data: bytes) -> bytes:
     return gzip.compress(gzip.compress(data, 1))
 
@@ -128,7 +132,7 @@ def test_a_bomb_is_not_expanded(header: str) -> None:
     if header == "zstd":
         bomb = _rle_bomb(4000)
     else:
-        encode = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "gzip, gzip": _gzip_twice}[
+        encode = {"gzip": gzip.compress, "deflate": zlib.compress, "br": _brotli_fast, "gzip, gzip": _gzip_twice}[
             header
         ]
         bomb = encode(b"\x00" * (100 << 20))

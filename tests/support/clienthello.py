@@ -51,7 +51,7 @@ def parse(raw: bytes) -> JSON:
     fields["compression"] = list(body.vector(1))
     fields |= _extensions(b"" if body.is_at_end else body.vector(2))
     fields["grease"] = _grease(fields)
-    fields["fp"] = _fingerprints(fields)
+    fields["fp"] = fingerprints(fields)
     return fields
 
 
@@ -134,7 +134,8 @@ def _grease(fields: JSON) -> JSON:
     return {name: any(is_grease(number) for number in numbers) for name, numbers in lists.items()}
 
 
-def _fingerprints(fields: JSON) -> JSON:
+def fingerprints(fields: JSON) -> JSON:
+    """JA3, JA3N (extensions sorted) and JA4 of parsed fields."""
     ciphers = [number for number in fields["ciphers"] if not is_grease(number)]
     extensions = [number for number in fields["ext_order"] if not is_grease(number)]
     ja3, ja3n = (_ja3(fields, ciphers, order) for order in (extensions, sorted(extensions)))

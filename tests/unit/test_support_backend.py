@@ -18,7 +18,7 @@ import zstandard
 from support.answers import Answer, Cut, Data, End, Flood, Gate, Head, Pause, Stall, say, stream, usage_limit
 from support.backend import Backend
 from support.events import ev_created, ev_function_call, text_events
-from support.records import NotSeen
+from support.records import NotSeen, Request
 from support.strictness import Strictness
 from support.tls import Authority
 
@@ -271,8 +271,12 @@ def test_broken_protocol_is_a_violation() -> None:
 
 def test_script_that_fails_is_a_violation() -> None:
     """An exception in a test's script is answered and reported, so that the test fails and does not hang."""
+
+    def broken(request: Request) -> Answer:
+        raise KeyError(request.path)
+
     with Backend() as backend:
-        backend.script(lambda request: {}[request.path])
+        backend.script(broken)
         assert post(backend)[0] == 500
         assert "the script failed: KeyError" in backend.violations[0]
 

@@ -44,7 +44,7 @@ class Slots:
         return 0 < self._limit <= self._held
 
     async def _take(self) -> None:
-        if not self._is_full and not self._waiting:
+        if not self._is_full:
             self._held += 1
             return
         if len(self._waiting) >= self._max_queue:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from mitmproxy import http
+from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.io import FlowReader
 from mitmproxy.options import Options
-from mitmproxy.test import tflow, tutils
+from mitmproxy.test import taddons, tflow, tutils
 from mitmproxy.tools.dump import DumpMaster
 
 from mitmcodex import logfilter
@@ -274,6 +275,7 @@ def test_a_preflight_is_answered_without_a_key() -> None:
     assert visitor.visit("OPTIONS", "/nowhere", ORIGIN, *asks).status == 401
     assert visitor.visit("OPTIONS", "/v1/responses").status == 401
     assert Visitor().visit("OPTIONS", "/v1/responses").status == 405
+    assert Visitor(WITH_PAGES).visit("OPTIONS", "/v1/responses", ORIGIN).status == 405
 
 
 # --- the client key
@@ -545,6 +547,18 @@ def test_a_body_over_the_limit_is_stopped_while_it_comes(framing: str) -> None:
             assert proxy.sink.admitted == []
 
     asyncio.run(run())
+
+
+def test_the_limit_follows_the_settings() -> None:
+    """An edit of max_body_bytes while the proxy runs holds for mitmproxy's own check at once."""
+    with taddons.context(Proxyserver()) as context:
+        limits = iter([1000, 2000, 3000])
+        gate = Gate(lambda: replace(OPEN, max_body_bytes=next(limits)), {})
+        gate.load(None)
+        assert context.options.body_size_limit == "1000"
+        gate.configure({"codex_max_body_bytes"})
+        gate.configure({"codex_keepalive_s"})
+        assert context.options.body_size_limit == "2000"
 
 
 def test_the_strict_proxy_ends_when_told_to() -> None:

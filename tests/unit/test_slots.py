@@ -127,6 +127,7 @@ async def test_a_slot_given_to_a_cancelled_waiter_goes_on() -> None:
         calls.tasks["b"].cancel()
         await settle()
         assert calls.running == ["c"]
+        assert calls.tasks["b"].cancelled()
         await calls.end("c")
         await calls.start("d")
         assert calls.running == ["c", "d"]

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,14 +70,30 @@ def test_cut_is_tried_again(codex: Codex, api: Backend, tmp_path: Path) -> None:
     assert len(api.calls) == 2
 
 
-def test_chatgpt_login_over_tls(make_backend: Callable[..., Backend], ca: Authority, tmp_path: Path) -> None:
-    """The native client keeps every rule of the strict ChatGPT backend: discovery, zstd, account and body."""
+@pytest.fixture
+def native(make_backend: Callable[..., Backend], ca: Authority, tmp_path: Path) -> tuple[Backend, Codex]:
+    """The ChatGPT backend behind TLS and the CLI's built-in provider, logged in."""
     login = write_login(tmp_path / "home" / "auth.json")
     strictness = Strictness("chatgpt", login.access_token, ACCOUNT_ID, forbidden=(login.refresh_token,))
     backend = make_backend(tls=ca.server_context(), strictness=strictness)
-    codex = Codex(tmp_path / "home", backend.base_url, native=True, ca_file=ca.pem)
+    return backend, Codex(tmp_path / "home", backend.base_url, native=True, ca_file=ca.pem)
+
+
+def test_chatgpt_login_over_tls(native: tuple[Backend, Codex], tmp_path: Path) -> None:
+    """The native client keeps every rule of the strict ChatGPT backend: discovery, zstd, account and body."""
+    backend, codex = native
     run = codex.exec("[[patch:out.txt:patched]]", tmp_path / "work")
     assert (run.code, run.said) == (0, ["done"]), run.errors
     turns = [request for request in backend.requests if request.method == "POST" and request.has("thread-id")]
     assert {request.http_version for request in turns} == {"HTTP/2"}
     assert (tmp_path / "work" / "out.txt").read_text() == "patched\n"
+
+
+def test_lite_model_with_login(native: tuple[Backend, Codex], tmp_path: Path) -> None:
+    """The Lite form of the newer models, without tools and instructions, is accepted too."""
+    backend, codex = native
+    run = replace(codex, model="gpt-6-astra").exec("[[shell:echo made > made.txt]]", tmp_path / "work")
+    assert (run.code, run.said) == (0, ["done"]), run.errors
+    assert (tmp_path / "work" / "made.txt").read_text() == "made\n"
+    lite = [request for request in backend.requests if request.first("x-openai-internal-codex-responses-lite")]
+    assert len(lite) == 2 and not any("tools" in request.json for request in lite)

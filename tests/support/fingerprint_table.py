@@ -118,9 +118,9 @@ def _frames(frames: list[JSON]) -> JSON:
     return {"opening frames": opening, "data frames": ["full" if full else "short", "last", *last]}
 
 
-def _header_rows(real: list[list[str]], ours: list[list[str]], explained: Mapping[str, str]) -> Iterator[Row]:
+def _header_rows(real: list[Any], ours: list[Any], explained: Mapping[str, str]) -> Iterator[Row]:
     yield Row("header names, in order", [name for name, _ in real], [name for name, _ in ours])
-    values = {name: value for name, value in ours}
+    values: dict[str, str] = dict(ours)
     for name, value in real:
         mine = values.get(name, "absent")
         if name == ":authority":
@@ -147,7 +147,7 @@ def _value_class(name: str, value: str) -> str:
 
 async def our_request(profile: Profile, real: JSON, port: int, ca_file: Path) -> None:
     """One POST through our transport, with the facts of the real request, to the backend at ``port``."""
-    values: dict[str, str] = {name: value for name, value in real["headers"]}
+    values: dict[str, str] = dict(real["headers"])
     facts: dict[str, Any] = {e.fact: values[e.name] for e in profile.calls["responses"] if e.fact and e.name in values}
     facts["lite"] = facts.get("lite") == "true"
     credential = ("authorization", values["authorization"])

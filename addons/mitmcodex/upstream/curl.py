@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from curl_cffi import AsyncCurl, Curl, CurlError, CurlHttpVersion, CurlInfo, CurlMOpt, CurlOpt, CurlSslVersion
+from curl_cffi.aio import ffi, lib
 from curl_cffi.curl import CURL_WRITEFUNC_ERROR, CURL_WRITEFUNC_PAUSE, CURLPAUSE_CONT, DEFAULT_CACERT
 
 from mitmcodex.upstream.curl_forms import CONNECT_TIMEOUT_S, extension_order, failure, header_lines, response_head
@@ -59,7 +60,8 @@ class _Multi(AsyncCurl):
     def __init__(self) -> None:
         self._work = asyncio.Event()
         super().__init__()
-        self.setopt(CurlMOpt.MAX_CONCURRENT_STREAMS, MAX_STREAMS)
+        # AsyncCurl.setopt hands libcurl the address of the number, which counts as the default: 100 streams.
+        lib.curl_multi_setopt(self._curlm, CurlMOpt.MAX_CONCURRENT_STREAMS, ffi.cast("void *", MAX_STREAMS))
 
     async def _force_timeout(self) -> None:
         while True:
@@ -269,8 +271,8 @@ class CurlTransport:
         netloc = urlsplit(request.url).netloc.rpartition("@")[2]
         lines = header_lines(with_host(self._profile, request.headers, netloc, is_http1))
         if self._multi is None:
-            self._multi = _Multi()
             self._authorities = self._authorities_file()
+            self._multi = _Multi()
         curl = self._spare.pop() if self._spare else _new_handle()
         for option, value in self._options(request, http1_only):
             curl.setopt(option, value)
@@ -282,6 +284,8 @@ class CurlTransport:
     def _options(self, request: UpstreamRequest, http1_only: bool) -> Iterator[tuple[CurlOpt, Any]]:
         version = CurlHttpVersion.V1_1 if http1_only else CurlHttpVersion.V2TLS
         yield CurlOpt.URL, request.url
+        # As it is: libcurl would rewrite dots and the case of percent escapes.
+        yield CurlOpt.REQUEST_TARGET, urlsplit(request.url)._replace(scheme="", netloc="").geturl() or "/"
         yield CurlOpt.HTTP_VERSION, int(version)
         yield CurlOpt.CAINFO, self._authorities
         yield CurlOpt.TLS_EXTENSION_ORDER, self._order
@@ -347,7 +351,6 @@ def _new_handle() -> Curl:
 
 FIXED_OPTIONS: tuple[tuple[CurlOpt, Any], ...] = (
     (CurlOpt.PROTOCOLS_STR, "http,https"),
-    (CurlOpt.PATH_AS_IS, 1),
     (CurlOpt.DISALLOW_USERNAME_IN_URL, 1),
     (CurlOpt.FOLLOWLOCATION, 0),
     # Without both libcurl takes a proxy from the environment: ours, when the user exports HTTPS_PROXY for Codex.

@@ -1,4 +1,4 @@
-"""What libcurl takes and gives as text: header lines, order of TLS extensions, response heads, errors. Pure; curl.py does the calls."""
+"""What libcurl takes and gives: header lines, order of TLS extensions, heads, errors. Pure; curl.py does the calls."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
@@ -57,15 +58,14 @@ class Backend:
         self._script: Script = CodexBrain()
         self._changed = threading.Condition()
         self._writers: set[asyncio.StreamWriter] = set()
-        self._loop = asyncio.new_event_loop()
+        self._listening: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="fake backend", daemon=True)
 
     # --- life
 
     def __enter__(self) -> Self:
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._accept, HOST, 0, backlog=512))
-        self.port = self._server.sockets[0].getsockname()[1]
         self._thread.start()
+        self._listening.result(10)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -74,6 +74,11 @@ class Backend:
         assert not self._thread.is_alive(), "the fake backend does not stop"
 
     def _run(self) -> None:
+        # All in this thread: the caller's may be running a loop of its own.
+        self._loop = asyncio.new_event_loop()
+        self._server = self._loop.run_until_complete(asyncio.start_server(self._accept, HOST, 0, backlog=512))
+        self.port = self._server.sockets[0].getsockname()[1]
+        self._listening.set_result(None)
         self._loop.run_forever()
         self._loop.run_until_complete(self._shut_down())
         self._loop.close()

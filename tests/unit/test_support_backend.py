@@ -1,5 +1,6 @@
 """The fake backend records, plays and refuses as it says."""
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -124,6 +125,21 @@ def test_chunked_request_and_kept_connection() -> None:
             assert client.recv(4096).startswith(b"HTTP/1.1 204 No Content\r\n")
             assert backend.wait_for_call(number).request.raw_body == b"abc"
         assert len(backend.connections) == 1
+
+
+def test_starts_inside_a_running_loop() -> None:
+    """A test that has a loop of its own may start a backend and be served by it."""
+
+    async def ask() -> bytes:
+        with Backend() as backend:
+            reader, writer = await asyncio.open_connection("127.0.0.1", backend.port)
+            writer.write(b"GET /v1/models HTTP/1.1\r\n\r\n")
+            line = await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+            return line
+
+    assert asyncio.run(ask()) == b"HTTP/1.1 200 OK\r\n"
 
 
 def test_pipelined_request_is_kept() -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mitmcodex.state.cookies import CookieJar, jar_path
+from mitmcodex.state.cookies import CookieJar
 
 URL = "https://chatgpt.com/backend-api/codex/responses"
 
 
-def _jar(tmp_path: Path, extra_host: str = "") -> CookieJar:
-    return CookieJar(tmp_path / "cookies" / "a.lwp", extra_host)
+def _jar(tmp_path: Path, base_url: str = "") -> CookieJar:
+    return CookieJar(tmp_path / "cookies" / "a.lwp", base_url)
 
 
 def _names(header: str) -> set[str]:
@@ -48,14 +48,14 @@ def test_only_the_names_of_the_real_client_are_kept(tmp_path: Path) -> None:
 )
 def test_only_the_hosts_of_the_real_client_and_the_providers_own(tmp_path: Path, url: str, is_kept: bool) -> None:
     """https only, the real hosts and the one extra host."""
-    jar = _jar(tmp_path, "codex-backend.test")
+    jar = _jar(tmp_path, "https://codex-backend.test:9443/backend-api/codex")
     jar.store(url, ["__cf_bm=v"])
     assert jar.header(url) == ("__cf_bm=v" if is_kept else "")
 
 
 def test_a_hosts_cookies_go_to_that_host_only(tmp_path: Path) -> None:
     """Domain and path rules are the usual ones; a domain cookie reaches subdomains."""
-    jar = _jar(tmp_path, "codex-backend.test")
+    jar = _jar(tmp_path, "https://codex-backend.test:9443/backend-api/codex")
     jar.store(
         URL, ["__cf_bm=host; Path=/backend-api", "_cfuvid=all; Domain=.chatgpt.com; Path=/", "__cflb=no; Domain=.com"]
     )
@@ -130,10 +130,3 @@ def test_an_unwritable_folder_is_a_warning(tmp_path: Path, caplog: pytest.LogCap
     jar = _jar(tmp_path)
     jar.store(URL, ["_cfuvid=x"])
     assert jar.header(URL) == "_cfuvid=x" and "can't be written" in caplog.text
-
-
-def test_a_jar_belongs_to_its_key(tmp_path: Path) -> None:
-    """Another field of the key is another file."""
-    key = ("chatgpt", "abc", "direct", "p2", "curl")
-    assert jar_path(tmp_path, key) == jar_path(tmp_path, list(key))
-    assert len({jar_path(tmp_path, key), jar_path(tmp_path, (*key[:4], "reqwest")), jar_path(tmp_path, key[::-1])}) == 3

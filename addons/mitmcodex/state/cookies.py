@@ -7,11 +7,9 @@ Cloudflare as a stranger each time. A jar never outlives its key: another accoun
 from __future__ import annotations
 
 import email.message
-import hashlib
 import logging
 import urllib.request
 import warnings
-from collections.abc import Iterable
 from http.cookiejar import Cookie, DefaultCookiePolicy, LoadError, LWPCookieJar
 from pathlib import Path
 from typing import cast
@@ -32,22 +30,16 @@ HOST_SUFFIXES = (".chatgpt.com", ".chatgpt-staging.com")
 logger = logging.getLogger(__name__)
 
 
-def jar_path(state_dir: Path, key: Iterable[str]) -> Path:
-    """The file of one jar; ``key`` is the ConnectionKey's fields in their order."""
-    digest = hashlib.sha256("\n".join(key).encode()).hexdigest()[:16]
-    return state_dir / "cookies" / f"{digest}.lwp"
-
-
 class CookieJar:
     """Keeps what a response sets, hands out what a request sends, by the usual rules of domain, path and expiry.
 
-    ``extra_host`` is the host of a provider's own ``base_url`` (kind chatgpt), kept like the real ones. A file that
+    ``base_url`` is that of a provider of kind chatgpt: its host is treated like the real ones, https alone. A file that
     can't be read or written is a warning: the jar works in memory.
     """
 
-    def __init__(self, path: Path, extra_host: str = "") -> None:
+    def __init__(self, path: Path, base_url: str = "") -> None:
         self._path = path
-        self._cookies = LWPCookieJar(policy=_Policy(extra_host.lower()))
+        self._cookies = LWPCookieJar(policy=_Policy((urlsplit(base_url).hostname or "").lower()))
         self._saved = ""
         try:
             with warnings.catch_warnings():

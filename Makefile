@@ -38,7 +38,7 @@ soak: venv  ## hours of streams, memory watched
 	$(PY) tests/bench/soak.py $(ARGS)
 
 fingerprint-table: venv  ## what the mock captured of us, beside the real client
-	PYTHONPATH=tests $(PY) -m support.fingerprint_table $(ARGS)
+	PYTHONPATH=addons:tests $(PY) -m support.fingerprint_table $(ARGS)
 
 compare-secure: venv  ## secure mode beside the real codex responses-api-proxy
 	$(PY) tests/support/compare_secure.py $(ARGS)

@@ -183,12 +183,12 @@ def test_the_oldest_exchanges_are_dropped_whole(tmp_path: Path) -> None:
     """Above the limit the oldest pairs go, those of earlier runs first, and no other file in the folder."""
     (tmp_path / "notes.json").write_text("mine")
     earlier = Recordings(tmp_path, 0)
-    _exchange(earlier, 2, 2.001, 1000)
-    _exchange(earlier, 1, 2.0, 1000)
+    _exchange(earlier, 2, 2.0, 1000)
+    _exchange(earlier, 1, 2.001, 1000)
     later = Recordings(tmp_path, 3000)
     assert _numbers(tmp_path) == ["000001-200", "000002-200", "notes.json"]
     _exchange(later, 1, 3.0, 1000)
-    assert _numbers(tmp_path) == ["000001-300", "000002-200", "notes.json"]
+    assert _numbers(tmp_path) == ["000001-200", "000001-300", "notes.json"]
     _exchange(later, 2, 4.0, 1000)
     assert _numbers(tmp_path) == ["000001-300", "000002-400", "notes.json"]
     assert len(list(tmp_path.glob("0*.json"))) == 4

@@ -21,7 +21,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 from mitmcodex.state.files import create_private, private_folder
 from mitmcodex.wire import redact
@@ -239,15 +238,11 @@ def render_body(data: bytes) -> tuple[bytes, str]:
         return b'"' + sink.feed(data) + sink.finish() + b'"', sink.encoding
     if text and len(data) <= MAX_BUFFERED:
         try:
-            value = redact.json_value(json.loads(text, parse_constant=_refuse))
+            value = redact.json_value(json.loads(text))
             return _json_text(value).replace(b"\n", b"\n  "), "json"
         except (ValueError, RecursionError):
             pass  # no JSON, or none that Python gives back as it came
     return b'"' + _escaped(redact.scrub(text)) + b'"', "text"
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _is_text_so_far(data: bytearray) -> bool:

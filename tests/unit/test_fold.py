@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.fold import Folder, OutputItems
 
@@ -106,7 +107,7 @@ def test_memory_is_that_of_the_items():
     folder.feed(sse("response.completed", response={"id": "r"}))
     assert "larger than 500" in folder.error.message
     oversize = Folder(limit=500)
-    oversize.feed(item_done(0, "x" * 600)[:-1])
+    oversize.feed(sse("response.completed", response={"id": "x" * 600})[:-1])
     assert "larger than 500" in oversize.error.message
 
 

@@ -3,9 +3,13 @@
 import json
 
 import pytest
+
 from mitmcodex.wire.patch import REMOVE, set_top_level
 
-ODD = '\r\n{ "model" : "m\\u00e9", "n":1.50e3,\t"nested":{"stream":false,"b":[ 1 , {"stream":0}]} ,"é":"\u2028" }\n'.encode()
+ODD = (
+    b'\r\n{ "model" : "m\\u00e9", "n":1.50e3,\t"nested":{"stream":false,"b":[ 1 , {"stream":0}]} ,'
+    + '"é":"\u2028" }\n'.encode()
+)
 
 
 def test_no_change_is_the_same_bytes():

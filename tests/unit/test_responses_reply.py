@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.responses_reply import CODEX_KEEPALIVE, PUBLIC_KEEPALIVE, ResponsesEncoder
 from mitmcodex.wire.sse import FRAME_LIMIT, FrameSplitter, event_of, event_type
@@ -162,6 +163,25 @@ def test_the_last_event_needs_no_blank_line(tail, is_codex):
     assert encoder.terminal == "response.completed"
 
 
+def test_a_done_marker_needs_no_blank_line_either(is_codex):
+    """Some providers close right after it."""
+    encoder = ResponsesEncoder(is_codex)
+    encoder.feed(CREATED + COMPLETED + b"data: [DONE]\n")
+    assert encoder.finish() == b"data: [DONE]\n\n"
+
+
+def test_the_first_identity_and_the_first_end_count(is_codex):
+    """openai-python raises when the id changes; what follows the end changes nothing."""
+    encoder = ResponsesEncoder(is_codex)
+    encoder.feed(CREATED + sse("response.in_progress", response={"id": "resp_2"}))
+    assert events(encoder.fail(WireError("internal", "m")))[0]["response"]["id"] == "resp_1"
+    ended = ResponsesEncoder(is_codex)
+    ended.feed(CREATED + ITEM + COMPLETED)
+    second = sse("response.failed", response={"id": "resp_1", "output": []})
+    assert ended.feed(second) == second
+    assert ended.terminal == "response.completed"
+
+
 def test_an_error_event_is_the_reason_of_the_failure(is_codex):
     """Codex ignores a top-level error and would only see a cut; the terminal event tells it the code."""
     encoder = ResponsesEncoder(is_codex)
@@ -170,8 +190,8 @@ def test_an_error_event_is_the_reason_of_the_failure(is_codex):
 
 
 def oversize(kind):
-    """A frame beyond the limit, and the same without its end."""
-    return sse(kind, delta="x" * (FRAME_LIMIT + 1000))
+    """A frame so far beyond the limit that it goes out in several pieces."""
+    return sse(kind, delta="x" * (FRAME_LIMIT + 500_000))
 
 
 def in_chunks(encoder, data):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.responses_request import DEFAULT_INSTRUCTIONS, adapt_for, decode_request
 
@@ -11,7 +12,9 @@ def adapted(kind, body, is_codex=False):
     return adapt_for(kind, body, decode_request(body).fields, is_codex)
 
 
-@pytest.mark.parametrize(("stream", "wants"), [(b"true", True), (b"false", False), (b"null", False), (b'"true"', False)])
+@pytest.mark.parametrize(
+    ("stream", "wants"), [(b"true", True), (b"false", False), (b"null", False), (b'"true"', False)]
+)
 def test_only_true_asks_for_a_stream(stream, wants):
     """Any other value of ``stream`` gets the folded answer."""
     fields, wants_stream = decode_request(b'{"model":"m","stream":' + stream + b"}")

@@ -3,16 +3,11 @@
 import json
 
 import pytest
+
 from mitmcodex.wire.sse import FrameSplitter, data_of, event_of, event_type, format_event
 
 MIXED = (
-    b"event: a\ndata: 1\n\n"
-    b"data: 2\r\n\r\n"
-    b"data: 3\r\r"
-    b": comment\n\r\n"
-    b"data: 4\r\n\n"
-    b"data: 5\n\rdata: 6\n\n"
-    b"\n\ndata: 7\n\n"
+    b"event: a\ndata: 1\n\ndata: 2\r\n\r\ndata: 3\r\r: comment\n\r\ndata: 4\r\n\ndata: 5\n\rdata: 6\n\n\n\ndata: 7\n\n"
 )
 MIXED_FRAMES = [
     b"event: a\ndata: 1\n\n",
@@ -84,7 +79,7 @@ def test_an_oversize_frame_goes_out_in_pieces(end):
         assert len(splitter._buffer) <= 107
     assert b"".join(frames) == stream
     assert frames[-1] == b"data: 2\n\n"
-    assert len(frames) > 5
+    assert len(frames) > 100
     assert True in states and states[-1] is False
 
 
@@ -99,7 +94,7 @@ def test_data_lines_are_joined():
     ("frame", "kind"),
     [
         (b'event: response.created\ndata: {"type":"other"}\n\n', "response.created"),
-        (b'event:response.created\r\ndata: {}\r\n\r\n', "response.created"),
+        (b"event:response.created\r\ndata: {}\r\n\r\n", "response.created"),
         (b'data: {"a":1}\nevent: late\n\n', "late"),
         (b'data: {"a":1}\revent: late\r\r', "late"),
         (b'data: {"type":"response.completed","response":{"type":"x"}}\n\n', "response.completed"),

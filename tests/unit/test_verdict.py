@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from mitmcodex.wire.verdict import is_meaningful, of_event, of_head, retry_after_s
 
 JSON_HEAD = [("content-type", "application/json")]
@@ -159,7 +160,11 @@ def test_a_redirect_is_a_failure():
 
 def test_429_of_another_kind_is_a_rate_limit():
     """The delay is read from the header, else from the text."""
-    error = {"message": "Rate limit reached. Please try again in 1.5s.", "type": "tokens", "code": "rate_limit_exceeded"}
+    error = {
+        "message": "Rate limit reached. Please try again in 1.5s.",
+        "type": "tokens",
+        "code": "rate_limit_exceeded",
+    }
     by_text = head(429, {"error": error})
     assert (by_text.kind, by_text.delay_s, by_text.error.headers) == ("rate_limited", 1.5, [("retry-after", "2")])
     assert of_head(429, [("retry-after", "7")], json.dumps({"error": error}).encode()).delay_s == 7

@@ -85,7 +85,7 @@ class ResponsesEncoder:
         self.terminal = FAILED
         self.is_cut = True
         number = self._next_number()
-        closing = b"\n\n" if self._splitter.oversize and self._oversize_passes else b""
+        closing = b"\n\n" if self._splitter.oversize else b""
         created = b""
         if not self._is_codex and not self._has_begun:
             created = self._created(self._response("in_progress"), number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 type JSON = None | bool | int | float | str | list[JSON] | dict[str, JSON]
 
@@ -15,18 +15,6 @@ COMPLETED = "response.completed"
 INCOMPLETE = "response.incomplete"
 FAILED = "response.failed"
 TERMINAL = frozenset((COMPLETED, INCOMPLETE, FAILED))
-
-
-class ErrorShape(TypedDict, total=False):
-    """``error`` of an HTTP body, of ``response.failed`` and of a top-level ``error`` event (protocol.md 5.1, 5.3)."""
-
-    message: str
-    type: str | None
-    code: str | None
-    param: str | None
-    plan_type: str
-    resets_at: float
-    resets_in_seconds: float
 
 
 class ResponseShape(TypedDict):
@@ -43,4 +31,4 @@ class ResponseShape(TypedDict):
     parallel_tool_calls: bool
     tool_choice: str
     tools: list[Fields]
-    usage: NotRequired[Fields | None]
+    usage: Fields | None

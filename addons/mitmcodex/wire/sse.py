@@ -25,9 +25,9 @@ _BOM = b"\xef\xbb\xbf"
 class FrameSplitter:
     """Cuts a byte stream into complete frames, each with its blank line.
 
-    A frame that grows beyond ``limit`` bytes is handed out in pieces, so that memory stays bounded. ``oversize`` is
-    true while such a frame is half out: was it true before ``feed``, the first item continues that frame; is it true
-    after, the last item is a piece without an end.
+    A frame that grows beyond ``limit`` bytes is handed out in pieces as it comes, so that memory stays bounded.
+    ``oversize`` is true while such a frame is half out: was it true before ``feed``, the first item continues that
+    frame; is it true after, the last item is a piece without an end.
     """
 
     __slots__ = ("_buffer", "_has_cr", "_limit", "oversize")
@@ -54,7 +54,7 @@ class FrameSplitter:
         if frames:
             del buffer[:begin]
             self.oversize = False
-        if len(buffer) > self._limit:
+        if len(buffer) > (_LONGEST_BLANK_LINE if self.oversize else self._limit):
             frames.append(bytes(buffer[:-_LONGEST_BLANK_LINE]))
             del buffer[:-_LONGEST_BLANK_LINE]
             self.oversize = True

@@ -118,7 +118,7 @@ def of_event(event: dict[str, Any], now: float | None = None) -> Verdict | None:
         response = event.get("response")
         body: Any = response if isinstance(response, dict) else event
     elif kind == "error":
-        body = event if isinstance(event.get("error"), dict) else {"error": {**event, "type": ""}}
+        body = event if isinstance(event.get("error"), dict) else {"error": event}
     else:
         return None
     status = event.get("status", event.get("status_code", 0))

@@ -69,7 +69,8 @@ def default_values() -> dict[str, Value]:
 
 def edited(settings: Settings, edits: Mapping[str, Value]) -> Settings:
     """Settings with live edits (names of keys that are ``is_live``) applied; raises SettingsError."""
-    fields = {name: _field(KEYS_BY_NAME[name], value) for name, value in edits.items()}
+    keys = {name: KEYS_BY_NAME[name] for name in edits}
+    fields = {name: _field(key, _typed(key, edits[name], key.option)) for name, key in keys.items()}
     origins = {**settings.origins, **dict.fromkeys(edits, "--set")}
     return dataclasses.replace(
         settings,
@@ -147,7 +148,7 @@ def _refuse_unbuilt(defaults: Mapping[str, object], layers: list[tuple[str, Mapp
 def _same(value: object, default: object) -> bool:
     """Equal to the default, in YAML's type or as the text of an environment variable or ``--set``."""
     if isinstance(value, list) and not isinstance(default, list):
-        value = value[0] if len(value) == 1 else value
+        value = value[-1] if value else "true"  # --set NAME alone
     shown = str(default).lower() if isinstance(default, bool) else str("" if default is None else default)
     return value is None or value == default or value == shown
 

@@ -58,7 +58,7 @@ def _first(process: Process) -> Settings:
     _close_flow_file()
     if settings.secure:
         for shortfall in hardening.harden():
-            logger.warning(shortfall)
+            print(f"mitmcodex: {shortfall}", file=sys.stderr)  # this mode is quiet, a log line would not show
     if settings.provider.credential.how == "stdin":
         process.stdin_key = hardening.read_key_from_stdin()
     return settings

@@ -1,0 +1,200 @@
+"""Layers, types and messages of the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mitmcodex import configuration, paths
+from mitmcodex.schema import KEYS, Listen, SettingsError
+from mitmcodex.upstream.providers import CredentialRef
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """An environment without settings, keys or a Codex login."""
+    home = tmp_path / "home"
+    return {
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_STATE_HOME": str(home / "state"),
+        "CODEX_HOME": str(home / "codex"),
+    }
+
+
+@pytest.fixture
+def file(environ: dict[str, str]) -> Any:
+    path = paths.user_config(environ)
+    path.parent.mkdir(parents=True)
+
+    def write(text: str) -> Path:
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def refusal(sets: dict[str, object], environ: dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as caught:
+        configuration.load(sets, environ)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_nothing_configured(environ: dict[str, str]) -> None:
+    """Without any setting it is the demo on 127.0.0.1:8787, state under XDG_STATE_HOME, and no client key."""
+    settings = configuration.load({}, environ)
+    assert settings.listen == Listen("127.0.0.1", 8787)
+    assert settings.provider.kind == "demo"
+    assert settings.state_dir == Path(environ["XDG_STATE_HOME"]) / "mitmcodex"
+    assert settings.dump_dir is None
+    assert settings.client_keys == ()
+
+
+def test_each_layer_wins_over_the_one_below(environ: dict[str, str], file: Any) -> None:
+    """--set beats the environment, which beats the file, which beats the default; each value says whence it came."""
+    file("max_queue: 1\nmax_concurrency: 1\nkeepalive_s: 1\n")
+    environ |= {"MITMCODEX_MAX_QUEUE": "2", "MITMCODEX_MAX_CONCURRENCY": "2"}
+    settings = configuration.load({"max_queue": ["3"]}, environ)
+    assert (settings.max_queue, settings.max_concurrency, settings.keepalive_s) == (3, 2, 1)
+    origins = [settings.origins[name] for name in ("max_queue", "max_concurrency", "keepalive_s", "listen")]
+    assert origins == ["--set", "environment", "file", "default"]
+
+
+def test_set_of_the_default_wins_over_the_environment(environ: dict[str, str]) -> None:
+    """--set codex_x=<the default> is a choice, too (mitmproxy.md 1.14)."""
+    environ["MITMCODEX_LISTEN"] = "127.0.0.1:1"
+    assert configuration.load({"listen": ["127.0.0.1:8787"]}, environ).listen.port == 8787
+
+
+def test_the_file_is_found(environ: dict[str, str], tmp_path: Path, file: Any) -> None:
+    """codex_config wins over MITMCODEX_CONFIG, which wins over the XDG place; a named file must exist."""
+    file("max_queue: 1")
+    (tmp_path / "second.yaml").write_text("max_queue: 2")
+    (tmp_path / "third.yaml").write_text("max_queue: 3")
+    assert configuration.load({}, environ).max_queue == 1
+    environ["MITMCODEX_CONFIG"] = str(tmp_path / "second.yaml")
+    assert configuration.load({}, environ).max_queue == 2
+    assert configuration.load({"config": [str(tmp_path / "third.yaml")]}, environ).max_queue == 3
+    assert "missing.yaml: No such file" in refusal({"config": [str(tmp_path / "missing.yaml")]}, environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("lisen: 127.0.0.1:1", "unknown setting lisen: did you mean listen?"),
+        ("zzz: 1", "unknown setting zzz (config/default.yaml lists all)"),
+        ("a: [", "not valid YAML"),
+        ("- listen", "must be a mapping"),
+        ("max_queue: many", "max_queue (file) must be a whole number"),
+        ("max_queue: -1", "max_queue (file) must be a whole number"),
+        ("max_queue: true", "max_queue (file) must be a whole number"),
+        ("max_body_bytes: 0", "max_body_bytes must be more than 0"),
+        ("secure: maybe", "secure (file) must be true or false"),
+        ("dump_dir: [a, b]", "dump_dir (file) takes one value"),
+        ("dump_dir: 5", "dump_dir (file) must be text"),
+        ("allowed_hosts: {a: b}", "allowed_hosts (file) must be a list"),
+        ("listen: '8787'", "listen must be host:port"),
+        ("listen: 127.0.0.1:99999", "listen must be host:port"),
+        ("listen: '::1:8787'", "IPv6 address stands in brackets"),
+        ("client_keys: [secret]", "client_keys: must be a reference"),
+        ("client_keys: [{stdin: true}]", "client_keys: must be a reference"),
+        ("client_keys: [{file: /nowhere/key}]", "client_keys: there is no file /nowhere/key"),
+        ("strict: true", "strict (file): not built yet"),
+        ("egress_proxy: http://p", "egress_proxy (file): not built yet"),
+        ("aliases: {a: b}", "aliases (file): not built yet"),
+        ("ollama: {enabled: true}", "ollama (file): not built yet"),
+    ],
+)
+def test_a_fault_in_the_file_is_one_line(environ: dict[str, str], file: Any, text: str, expected: str) -> None:
+    """Bad YAML, an unknown key, a wrong value, a key not built yet: one line that names it."""
+    file(text)
+    assert expected in refusal({}, environ)
+
+
+def test_bad_yaml_names_file_and_line_but_quotes_nothing(environ: dict[str, str], file: Any) -> None:
+    """What stands in a broken file may be a secret: the message gives the place alone."""
+    path = file("listen: 127.0.0.1:1\nkey: sk-secret: x\n")
+    message = refusal({}, environ)
+    assert message.startswith(f"{path}, line 2:") and "sk-secret" not in message
+
+
+def test_an_unknown_set_has_a_hint(environ: dict[str, str]) -> None:
+    """--set codex_lisen stops with the near miss."""
+    assert refusal({"lisen": ["x"]}, environ) == "--set: unknown setting codex_lisen: did you mean codex_listen?"
+
+
+def test_unbuilt_keys_accept_their_default(environ: dict[str, str], file: Any) -> None:
+    """A file that writes out every default starts, and so does --set of one."""
+    file(paths.default_config().read_text(encoding="utf-8"))
+    assert configuration.load({"strict": ["false"], "list_aliases": []}, environ).listen.port == 8787
+    environ["MITMCODEX_STRICT"] = "true"
+    assert refusal({}, environ) == "strict (environment): not built yet, only its default works"
+
+
+def test_texts_become_the_keys_type(environ: dict[str, str]) -> None:
+    """Environment and --set carry texts: lists by comma or by repetition, true by a bare name or 1."""
+    environ |= {"MITMCODEX_ALLOWED_HOSTS": "a, b", "MITMCODEX_SECURE": "1", "MITMCODEX_DUMP_DIR": ""}
+    settings = configuration.load({"allowed_origins": ["c", "d"], "http_shutdown": []}, environ)
+    assert settings.allowed_hosts == ("a", "b")
+    assert settings.allowed_origins == ("c", "d")
+    assert settings.secure and settings.http_shutdown and settings.dump_dir is None
+
+
+def test_client_keys_in_force(environ: dict[str, str], file: Any, tmp_path: Path) -> None:
+    """A reference to an unset variable counts as none; the settings hold references, never a key."""
+    assert configuration.load({}, environ).client_keys == ()
+    environ["MITMCODEX_CLIENT_KEY"] = "canary"
+    settings = configuration.load({}, environ)
+    assert settings.client_keys == (CredentialRef("env", "MITMCODEX_CLIENT_KEY"),)
+    assert "canary" not in repr(settings)
+    (tmp_path / "key").write_text("k")
+    file(f"client_keys: [{{file: {tmp_path / 'key'}}}]")
+    assert configuration.load({}, environ).client_keys == (CredentialRef("file", str(tmp_path / "key")),)
+
+
+def test_secure_takes_the_url_whole_and_the_key_from_stdin(environ: dict[str, str]) -> None:
+    """secure: kind responses, passthrough profile, the URL with its query, the key from stdin and nowhere else."""
+    url = "https://x.example/openai/deployments/d/responses?api-version=1"
+    provider = configuration.load({"secure": ["true"], "upstream_url": [url]}, environ).provider
+    assert (provider.name, provider.kind, provider.base_url) == ("secure", "responses", url)
+    assert (provider.profile, provider.credential.how) == ("passthrough", "stdin")
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        ({"upstream_url": ["http://example.com/v1/responses"]}, "upstream_url: must be https"),
+        ({"upstream_url": ["https://example.com/v1"]}, "path ending in /responses"),
+        ({"listen": ["0.0.0.0:1"]}, "secure mode listens on loopback only"),
+    ],
+)
+def test_secure_refuses(environ: dict[str, str], sets: dict[str, object], expected: str) -> None:
+    """secure: no plain http to another machine, no URL but that of the call, no listener for others."""
+    assert expected in refusal({"secure": ["true"], **sets}, environ)
+
+
+def test_edits_take_effect_and_are_checked(environ: dict[str, str]) -> None:
+    """A live edit gives new settings with its value and origin; a wrong value is a SettingsError."""
+    settings = configuration.load({}, environ)
+    edited = configuration.edited(settings, {"max_queue": 7, "dump_dir": "/tmp/dumps"})
+    assert (edited.max_queue, edited.dump_dir) == (7, Path("/tmp/dumps"))
+    assert (edited.values["max_queue"], edited.origins["max_queue"], settings.max_queue) == (7, "--set", 64)
+    with pytest.raises(SettingsError):
+        configuration.edited(settings, {"max_body_bytes": 0})
+
+
+def test_ipv6_listen() -> None:
+    """[::1]:8787 is host ::1, shown in brackets again."""
+    found = configuration.listen("[::1]:8787")
+    assert (found.host, found.port, str(found)) == ("::1", 8787, "[::1]:8787")
+
+
+def test_default_values_are_those_of_the_yaml_file() -> None:
+    """What --options shows as default is what default.yaml says (an empty value is an empty text)."""
+    written = yaml.safe_load(paths.default_config().read_text(encoding="utf-8"))
+    expected = {key.name: written.get(key.name) if written.get(key.name) is not None else "" for key in KEYS}
+    assert configuration.default_values() == expected

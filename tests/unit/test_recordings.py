@@ -1,4 +1,6 @@
 import base64
+import errno
+import io
 import json
 import os
 import stat
@@ -207,13 +209,22 @@ def test_what_runs_is_not_dropped(tmp_path: Path) -> None:
     assert "000001-100" not in _numbers(tmp_path)
 
 
+class Full(io.RawIOBase):
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_full_disk_is_an_error_and_leaves_no_open_file(tmp_path: Path) -> None:
     """Writing raises what the system says; abandon() closes what was open."""
     recording = _begin(tmp_path)
     recording.response("client", 200, SSE)
-    file = recording._open["client"]._file
-    os.dup2(os.open("/dev/full", os.O_WRONLY), file.fileno())
+    opened = recording._open["client"]
+    opened._file.close()
+    opened._file = file = io.BufferedWriter(Full())
     with pytest.raises(OSError, match="No space left"):
         recording.data("client", b"data: x\n")
     recording.abandon()
-    assert file.closed and not recording._open
+    assert file.raw.closed and not recording._open

@@ -8,7 +8,7 @@ import logging
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from support.backend import Backend
 from support.backend_http1 import Http1Session
 from support.backend_http2 import Http2Session
 from support.records import Call, Connection
-from support.sockets import TlsSocket
+from support.sockets import PlainSocket, TlsSocket
 from support.tls import Authority
 
 ROOT = Path(__file__).parents[2]
@@ -528,21 +528,34 @@ async def play_hi(call: Call, stream: Any) -> None:
     await stream.end()
 
 
+async def play_hi_and_close(call: Call, stream: Any) -> None:
+    await stream.head(200, [("connection", "close"), ("content-length", "2")])
+    await stream.data(b"hi")
+    await stream.cut("close")
+
+
 def test_idle_connection_that_the_server_closed_costs_one_silent_retry(
     profile: Profile, target: ConnectTarget, ca: Authority
 ) -> None:
-    """close_notify and FIN without GOAWAY on an idle HTTP/2 connection (fingerprint.md 5, code 16): the next call
-    works, on a new connection, still HTTP/2."""
-    wires: list[TlsSocket] = []
+    """close_notify without GOAWAY on an idle HTTP/2 connection, which libcurl does not notice (fingerprint.md 5, code
+    16): the next call works, on a new connection, still HTTP/2."""
+    sessions: list[asyncio.Task[None]] = []
     calls: list[Call] = []
+    said_goodbye = asyncio.Event()
 
     def note(request: Any) -> Call:
         calls.append(Call(request))
         return calls[-1]
 
     async def serve(wire: TlsSocket, connection: Connection) -> None:
-        wires.append(wire)
-        await Http2Session(wire, connection, note, play_hi).run(100)
+        sessions.append(asyncio.create_task(Http2Session(wire, connection, note, play_hi).run(100)))
+        await asyncio.wait(sessions[-1:])
+        with suppress(ssl.SSLError):
+            wire._tls.unwrap()
+        wire._flush()
+        said_goodbye.set()
+        while await PlainSocket.read(wire):
+            pass
 
     async def go() -> None:
         async with tls_server(ca.server_context(), serve) as url, transport(profile, target) as it:
@@ -550,8 +563,10 @@ def test_idle_connection_that_the_server_closed_costs_one_silent_retry(
                 call = await it.open(UpstreamRequest("POST", url, (), b"{}"), WAIT_S)
                 assert (call.head.http_version, await read_all(call)) == ("HTTP/2", b"hi")
                 call.close()
-                assert (len(wires), len(calls)) == (number, number)
-                wires[-1].close()
+                assert (len(sessions), len(calls)) == (number, number)
+                said_goodbye.clear()
+                sessions[-1].cancel()
+                await said_goodbye.wait()
 
     run(go())
 
@@ -569,7 +584,8 @@ def test_broken_http2_falls_back_to_http1_with_one_warning(
             wire.write(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 4)
             await wire.read()
         else:
-            await Http1Session(wire, connection, Call, play_hi).run()
+            # One answer a connection, so that each call must agree anew.
+            await Http1Session(wire, connection, Call, play_hi_and_close).run()
 
     async def go() -> None:
         async with tls_server(ca.server_context(), serve) as url, transport(profile, target) as it:
@@ -580,27 +596,29 @@ def test_broken_http2_falls_back_to_http1_with_one_warning(
 
     with caplog.at_level(logging.WARNING):
         run(go())
-    assert agreed == ["h2", "http/1.1"]
+    assert agreed == ["h2", "http/1.1", "http/1.1", "http/1.1"]
     assert [record.message for record in caplog.records if "HTTP/2 failed" in record.message] != []
     assert len(caplog.records) == 1
 
 
-def test_nothing_is_left_running_while_idle(profile: Profile, target: ConnectTarget, h2_backend: Backend) -> None:
-    """Without calls no timer of the transport wakes the loop (curl_cffi's own would, ten times a second)."""
+def test_no_timer_runs_while_idle(profile: Profile, target: ConnectTarget, h2_backend: Backend) -> None:
+    """Without calls the transport wakes the loop no more (curl_cffi's own would, ten times a second)."""
+
+    def timers() -> list[Any]:
+        loop: Any = asyncio.get_running_loop()
+        return [handle for handle in loop._scheduled if not handle.cancelled()]
 
     async def go() -> None:
         async with transport(profile, target) as it:
             call = await it.open(post(h2_backend), WAIT_S)
             await read_all(call)
             call.close()
-            loop: Any = asyncio.get_running_loop()
-            woken = 0
-            started = time.monotonic()
-            # The poll's last round may be under way: it ends within its second, and none follows.
-            while any(not handle.cancelled() for handle in loop._scheduled) and time.monotonic() - started < 5:
-                woken += 1
+            # The poll's last round ends within its second; a next one would set its timer in the turns that follow.
+            until = time.monotonic() + 5
+            while timers() and time.monotonic() < until:
                 await asyncio.sleep(0)
-            assert it._multi is not None
-            assert not [handle for handle in loop._scheduled if not handle.cancelled()]
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert timers() == []
 
     asyncio.run(go())

@@ -140,7 +140,7 @@ class CurlCall:
         data = b"".join(self._chunks)
         self._chunks.clear()
         self._size = 0
-        if self._is_paused:
+        if self._is_paused and not self.is_over:
             self._is_paused = False
             self._multi.resume(self.curl)
         return data
@@ -316,7 +316,7 @@ class CurlTransport:
     def _release(self, call: CurlCall) -> None:
         self._running.discard(call)
         call.curl.clean_handles_and_buffers()
-        if self._is_closed or len(self._spare) >= MAX_SPARE_HANDLES:
+        if len(self._spare) >= MAX_SPARE_HANDLES:
             call.curl.close()
             return
         call.curl.reset()
@@ -353,9 +353,8 @@ FIXED_OPTIONS: tuple[tuple[CurlOpt, Any], ...] = (
     (CurlOpt.PROTOCOLS_STR, "http,https"),
     (CurlOpt.DISALLOW_USERNAME_IN_URL, 1),
     (CurlOpt.FOLLOWLOCATION, 0),
-    # Without both libcurl takes a proxy from the environment: ours, when the user exports HTTPS_PROXY for Codex.
+    # Else libcurl takes a proxy from the environment: ourselves, when the user exports HTTPS_PROXY for Codex.
     (CurlOpt.PROXY, ""),
-    (CurlOpt.NOPROXY, "*"),
     (CurlOpt.CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_S * 1000),
     # Wait for a connection that is being made rather than opening another.
     (CurlOpt.PIPEWAIT, 1),

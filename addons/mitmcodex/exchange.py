@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mitmcodex.upstream.fingerprint import Profile
     from mitmcodex.upstream.providers import Provider
     from mitmcodex.upstream.transport import ConnectionKey
+    from mitmcodex.wire.errors import WireError
 
 Pairs = list[tuple[str, str]]
 """Ordered header pairs as they stand on the wire: order, case and duplicates count."""
@@ -27,7 +29,7 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(slots=True)
 class Admission:
-    """What the gate knows of the caller of one flow. It holds what was taken off the flow, so it is never serialised."""
+    """What the gate knows of the caller of one flow. It holds what was taken off the flow: never serialise it."""
 
     listener: str = "main"
     protocol: str = "responses"
@@ -45,7 +47,9 @@ class Admission:
     headers: Pairs = field(default_factory=list)
     """The client's other headers, as they came."""
     body: bytes = b""
-    """The body with every content coding removed. ``flow.request`` keeps the coded bytes."""
+    """The body with every content coding removed (secure mode: as it came). ``flow.request`` keeps the coded bytes."""
+    is_raw: bool = False
+    """Secure mode: nothing is read or translated, ``headers`` holds the client's credentials but authorization too."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -81,7 +85,7 @@ class Reply:
 
 
 @dataclass(slots=True, frozen=True)
-class Identity:
+class WireIdentity:
     """Who the upstream sees."""
 
     profile: Profile
@@ -121,16 +125,28 @@ Emission = Head | bytes | End | Failed
 class ClientLeg(Protocol):
     """The client's side of an exchange, implemented by the seam (``proxy/``)."""
 
+    def held_open(self) -> AbstractContextManager[None]:
+        """While it lasts, silence does not make mitmproxy drop the client."""
+
     async def emit(self, payload: Emission) -> None:
         """Hand something to the client; returns when there is room for more."""
 
 
 class Encoder(Protocol):
-    """A sans-IO state machine from canonical events to the client's bytes."""
+    """A sans-IO state machine from the upstream's bytes to the client's."""
+
+    is_cut: bool
+    """The end that the client saw was made by us: ``finish`` without a terminal event, or ``fail``."""
 
     def feed(self, data: bytes) -> bytes: ...
-    def idle(self) -> bytes: ...
-    def finish(self) -> bytes: ...
+    def idle(self) -> bytes:
+        """The protocol's keep-alive; b"" where none can be said now."""
+
+    def finish(self) -> bytes:
+        """The upstream ended; without a terminal event this says that the answer was cut."""
+
+    def fail(self, error: WireError) -> bytes:
+        """The stream broke: says so in the protocol's own way."""
 
 
 @dataclass(slots=True, eq=False)
@@ -150,10 +166,11 @@ class Exchange:
     | reply      | egress (the upstream's head), then adapt, classify, credentials, translate |
     | body       | egress (the upstream's bytes), then classify, translate          |
     | attempt    | egress                                                           |
-    | retry      | egress (cleared), then classify, credentials                     |
-    | committed  | classify, egress                                                 |
+    | retry      | egress (cleared), then credentials, classify, translate          |
+    | committed  | egress                                                           |
     | outcome    | egress                                                           |
     | task       | egress                                                           |
+    | number     | egress                                                           |
     """
 
     flow: http.HTTPFlow
@@ -167,7 +184,7 @@ class Exchange:
     encoder: Encoder | None = None
     adapted: bytes | None = None
     credential: Credential | None = None
-    identity: Identity | None = None
+    identity: WireIdentity | None = None
     request: UpstreamRequest | None = None
     upstream: UpstreamHead | None = None
     reply: Reply | None = None
@@ -177,7 +194,7 @@ class Exchange:
     committed: bool = False
     """Something meaningful went to the client (or is about to): no further attempt."""
     outcome: str = ""
-    """"" while it runs, then complete | failed | cut | refused | aborted."""
+    """Empty while it runs, then complete | failed | cut | refused | aborted."""
     task: asyncio.Task[None] | None = None
 
     @property

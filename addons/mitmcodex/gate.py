@@ -59,7 +59,7 @@ def admit(request: http.Request, is_secure: bool) -> Admission:
     The secure proxy forwards what came but authorization and host: there ``headers`` keeps the other credentials too,
     in their places.
     """
-    admission = Admission()
+    admission = Admission(is_raw=is_secure)
     path, _, query = request.path.partition("?")
     shown, kept = [], []
     for part in query.split("&"):

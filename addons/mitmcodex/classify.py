@@ -1,0 +1,178 @@
+"""Stage: what the upstream's answer means, before anything is promised to the client.
+
+It holds a stream until its first event that means something, so that an overload or a cut before that can still become
+a new attempt or the right status. A silence longer than ``keepalive_s`` ends the hold: the client must hear something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+
+from mitmcodex import emission
+from mitmcodex.exchange import Exchange, Retry
+from mitmcodex.process import Process
+from mitmcodex.resources import Resources
+from mitmcodex.upstream.retry import backoff_s
+from mitmcodex.upstream.transport import Closed
+from mitmcodex.wire.errors import WireError, reply_for
+from mitmcodex.wire.fold import STREAM_INCOMPLETE
+from mitmcodex.wire.sse import FrameSplitter, event_of, event_type
+from mitmcodex.wire.verdict import Verdict, is_meaningful, of_event, of_head
+
+ERROR_BODY_LIMIT = 1024 * 1024
+"""Of an error body this much is read to judge it; the rest follows unread."""
+
+
+class Classify:
+    def __init__(self, process: Process, resources: Resources) -> None:
+        self._process = process
+        self._resources = resources
+
+    def upstream_request(self, exchange: Exchange) -> None:
+        assert exchange.provider is not None
+        wait_s = self._process.blocked.remaining_s(exchange.provider.name, time.monotonic())
+        if wait_s and not exchange.admission.is_raw:
+            text = f"Cloudflare stands in front of {exchange.provider.name}; it is not called for {wait_s:.0f} s more."
+            raise WireError("blocked", text, headers=[("retry-after", str(math.ceil(wait_s)))])
+
+    async def upstream_response(self, exchange: Exchange) -> None:
+        upstream, reply = exchange.upstream, exchange.reply
+        assert upstream is not None and reply is not None and exchange.body is not None
+        if exchange.admission.is_raw or exchange.provider is None:
+            return
+        if upstream.status < 300:
+            self._process.blocked.clear(exchange.provider.name)
+        if upstream.status >= 300:
+            await self._refused(exchange)
+        elif exchange.admission.call == "responses" and emission.is_event_stream(reply.headers):
+            await self._hold(exchange)
+
+    async def _refused(self, exchange: Exchange) -> None:
+        """An error status: retried, passed as it came, or answered in our words (protocol.md 5.6)."""
+        assert exchange.upstream is not None and exchange.body is not None and exchange.reply is not None
+        ahead = Ahead(exchange.body)
+        exchange.body = aiter(ahead)
+        seen = b""
+        while len(seen) < ERROR_BODY_LIMIT and (piece := await ahead.look(None)):
+            seen += piece
+        verdict = of_head(exchange.upstream.status, exchange.upstream.headers, seen)
+        if verdict is None:
+            return
+        if verdict.kind == "blocked":
+            self._blocked(exchange)
+        if verdict.retryable and self._retry(exchange, verdict):
+            return
+        if verdict.pass_through and exchange.is_codex:
+            return
+        exchange.reply = emission.of_error(reply_for(verdict.error, exchange.admission.protocol, exchange.is_codex))
+
+    async def _hold(self, exchange: Exchange) -> None:
+        assert exchange.body is not None
+        ahead = Ahead(exchange.body)
+        exchange.body = aiter(ahead)
+        splitter = FrameSplitter()
+        silence_s = self._process.current.keepalive_s or None
+        try:
+            while (piece := await ahead.look(silence_s)) is not None:
+                if not piece:
+                    return self._cut(exchange)
+                for frame in splitter.feed(piece):
+                    kind = event_type(frame)
+                    if is_meaningful(kind):
+                        return self._first_event(exchange, of_event(event_of(frame) or {}) if _may_fail(kind) else None)
+                if splitter.oversize:
+                    return
+        except Closed:
+            self._cut(exchange)
+
+    def _first_event(self, exchange: Exchange, verdict: Verdict | None) -> None:
+        """The stream says something: a failure is answered now, while the status is still open."""
+        if verdict is None:
+            return
+        if verdict.retryable and self._retry(exchange, verdict):
+            return
+        if verdict.pass_through and exchange.is_codex:
+            return
+        exchange.reply = emission.of_error(reply_for(verdict.error, exchange.admission.protocol, exchange.is_codex))
+
+    def _cut(self, exchange: Exchange) -> None:
+        """The stream ended before anything went to the client."""
+        delay_s = backoff_s(exchange.attempt)
+        if exchange.attempt > 1 or delay_s is None:
+            raise WireError("stream_incomplete", STREAM_INCOMPLETE)
+        exchange.retry = Retry("the upstream cut the stream before its first event", delay_s)
+
+    def _retry(self, exchange: Exchange, verdict: Verdict) -> bool:
+        delay_s = backoff_s(exchange.attempt, verdict.delay_s)
+        if delay_s is None:
+            return False
+        exchange.retry = Retry(f"the upstream answered {verdict.kind}", delay_s)
+        return True
+
+    def _blocked(self, exchange: Exchange) -> None:
+        """The cookies are worth nothing any more, and calling on would make it worse."""
+        assert exchange.identity is not None and exchange.provider is not None
+        self._process.blocked.add(exchange.provider.name, time.monotonic())
+        if exchange.provider.kind == "chatgpt":
+            self._resources.jar(exchange.identity.key, exchange.provider).drop()
+
+
+def _may_fail(kind: str) -> bool:
+    return kind in ("response.failed", "error")
+
+
+class Ahead:
+    """A body that can be looked at before it is read: what was seen is kept and comes again when it is iterated."""
+
+    def __init__(self, body: AsyncIterator[bytes]) -> None:
+        self._body = body
+        self._seen: list[bytes] = []
+        self._pending: asyncio.Future[bytes] | None = None
+        self._broken: BaseException | None = None
+
+    async def look(self, limit_s: float | None) -> bytes | None:
+        """The next piece, b"" at the end, None when nothing came within ``limit_s`` seconds (it is not lost)."""
+        pending = self._next()
+        await asyncio.wait((pending,), timeout=limit_s)
+        if not pending.done():
+            return None
+        self._pending = None
+        try:
+            piece = pending.result()
+        except BaseException as error:
+            self._broken = error
+            raise
+        self._seen.append(piece)
+        return piece
+
+    def _next(self) -> asyncio.Future[bytes]:
+        if self._pending is None:
+            self._pending = asyncio.ensure_future(anext(self._body, b""))
+        return self._pending
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        while self._seen:
+            if not (piece := self._seen.pop(0)):
+                return
+            yield piece
+        if self._broken is not None:
+            raise self._broken
+        if self._pending is not None:
+            piece = await self._pending
+            self._pending = None
+            if not piece:
+                return
+            yield piece
+        async for piece in self._body:
+            yield piece
+
+    async def aclose(self) -> None:
+        if self._pending is not None:
+            self._pending.cancel()
+            await asyncio.wait((self._pending,))

@@ -1,0 +1,215 @@
+"""Addon: runs each exchange. Attempts, stages, transport, emission, cancellation; and nothing leaves by another way.
+
+Egress calls the stages itself, because mitmproxy logs an addon's exception and goes on with the next addon: here that
+would send an untranslated body upstream. The first exception of a stage ends the exchange (house.md section 2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from mitmproxy import ctx
+from mitmproxy.addonmanager import traverse
+
+from mitmcodex import emission
+from mitmcodex.exchange import End, Exchange, Failed, Reply, Retry
+from mitmcodex.failures import as_wire_error, describe
+from mitmcodex.keepalive import Keepalive
+from mitmcodex.observers import Observers
+from mitmcodex.process import Process
+from mitmcodex.resources import Resources
+from mitmcodex.slots import Slots
+from mitmcodex.upstream.retry import MAX_ATTEMPTS
+from mitmcodex.upstream.transport import UpstreamCall
+from mitmcodex.wire.errors import WireError, reply_for
+
+log = logging.getLogger(__name__)
+
+
+class Unsealed(Exception):
+    """A stage did not set its part: the list of stages is not whole, so nothing may leave."""
+
+
+class Egress:
+    def __init__(self, process: Process, resources: Resources, stages: Sequence[Any], observers: Sequence[Any]) -> None:
+        """``stages`` from the outermost (next to the client) to the innermost (next to the wire)."""
+        self._process = process
+        self._resources = resources
+        self._stages = stages
+        self._observers = observers
+        settings = process.current
+        self._slots = Slots(settings.max_concurrency, settings.max_queue)
+
+    def configure(self, updated: set[str]) -> None:
+        if {"codex_max_concurrency", "codex_max_queue"} & updated:
+            settings = self._process.current
+            self._slots.resize(settings.max_concurrency, settings.max_queue)
+
+    # -- one exchange -------------------------------------------------------------------------
+
+    def begin(self, exchange: Exchange) -> None:
+        """Called by the seam when a request is whole."""
+        exchange.number = self._process.next_number()
+        self._process.running.add(exchange)
+        exchange.task = asyncio.get_running_loop().create_task(self._run(exchange), name=f"exchange {exchange.number}")
+
+    async def _run(self, exchange: Exchange) -> None:
+        observers = Observers(self._observers, exchange)
+        limit_s = self._process.current.request_timeout_s or None
+        try:
+            with exchange.leg.held_open():
+                try:
+                    async with self._slots.held(), asyncio.timeout(limit_s):
+                        await self._attempts(exchange, observers)
+                except asyncio.CancelledError:
+                    exchange.outcome = "aborted"
+                except Exception as error:  # noqa: BLE001 - an exchange ends here, and must say so to its client
+                    await self._break(exchange, observers, as_wire_error(error, limit_s, exchange))
+        except asyncio.CancelledError:
+            exchange.outcome = "aborted"
+        finally:
+            self._process.running.discard(exchange)
+            observers.tell("exchange_ended", exchange.outcome)
+            await self._finish(exchange)
+
+    async def _attempts(self, exchange: Exchange, observers: Observers) -> None:
+        exchange.provider = self._process.current.provider
+        while True:
+            exchange.attempt += 1
+            exchange.retry = None
+            how = "cut"
+            call = await self._open(exchange, observers)
+            try:
+                retry = await self._up(exchange)
+                if retry is None:
+                    await self._deliver(exchange, observers)
+                    how = exchange.outcome
+                    return
+                how = "retried"
+            finally:
+                call.close()
+                observers.tell("upstream_ended", how)
+            log.info(f"exchange {exchange.number}: attempt {exchange.attempt + 1}, as {retry.reason}")
+            await asyncio.sleep(retry.delay_s)
+
+    async def _open(self, exchange: Exchange, observers: Observers) -> UpstreamCall:
+        """Down through the stages, then the transport; sets ``upstream``, ``reply`` and ``body``."""
+        for stage in [*self._stages, *self._foreign("upstream_request")]:
+            await self._call(stage, "upstream_request", exchange)
+        check_sealed(exchange)
+        assert exchange.request and exchange.provider and exchange.identity
+        observers.tell("upstream_requested")
+        transport = self._resources.transport(exchange.identity, exchange.provider)
+        call = await transport.open(exchange.request, exchange.provider.first_byte_timeout_s)
+        exchange.upstream = call.head
+        exchange.reply = emission.mirrored(call.head, strict=self._process.current.secure)
+        exchange.body = _tapped(call, observers)
+        observers.tell("upstream_responded")
+        return call
+
+    async def _up(self, exchange: Exchange) -> Retry | None:
+        """Up through the stages; a retry ends the way where it is asked for."""
+        for stage in reversed([*self._stages, *self._foreign("upstream_response")]):
+            await self._call(stage, "upstream_response", exchange)
+            if exchange.retry is not None and exchange.attempt < MAX_ATTEMPTS:
+                return exchange.retry
+        return None
+
+    async def _deliver(self, exchange: Exchange, observers: Observers) -> None:
+        """Head, pieces as they arrive, end."""
+        assert exchange.reply is not None
+        exchange.committed = True
+        if exchange.reply.body is not None:
+            await self._answer(exchange, observers, exchange.reply)
+            exchange.outcome = "complete" if exchange.reply.status < 400 else "failed"
+            return
+        head = emission.framed(exchange.reply, exchange.flow.request)
+        observers.tell("client_head", head.status, head.headers)
+        await exchange.emit(head)
+        assert exchange.body is not None
+        async with (
+            Keepalive(exchange, self._process.current.keepalive_s, observers) as keepalive,
+            contextlib.aclosing(exchange.body) as body,  # type: ignore[type-var]
+        ):
+            async for piece in body:
+                if piece:
+                    observers.tell("client_data", piece)
+                    await keepalive.emit(piece)
+        exchange.outcome = "cut" if exchange.encoder is not None and exchange.encoder.is_cut else "complete"
+        await exchange.emit(End())
+
+    async def _break(self, exchange: Exchange, observers: Observers, error: WireError) -> None:
+        """The exchange failed: with an answer of its own while no head is out, else by an end that tells the truth."""
+        log.warning(f"exchange {exchange.number}: {describe(error)}")
+        exchange.outcome = "failed" if exchange.committed else "refused"
+        if exchange.flow.response is None and not exchange.committed:
+            await self._answer(exchange, observers, self._error_reply(exchange, error))
+            return
+        exchange.outcome = "cut"
+        streams_events = exchange.reply is not None and emission.is_event_stream(exchange.reply.headers)
+        if exchange.encoder is not None and streams_events:
+            last = exchange.encoder.fail(error)
+            observers.tell("client_data", last)
+            await exchange.emit(last)
+            await exchange.emit(End())
+        else:
+            await exchange.emit(Failed(error.message))
+
+    def _error_reply(self, exchange: Exchange, error: WireError) -> Reply:
+        if self._process.current.secure:
+            return Reply(500, [], b"")
+        exchange_is_stream = exchange.canonical is not None and exchange.canonical.wants_stream
+        if error.kind == "stream_incomplete" and exchange.is_codex and exchange_is_stream and exchange.encoder:
+            # Codex posts again up to 30 times after a 5xx; an event makes it try again at stream level alone.
+            return Reply(200, [("content-type", "text/event-stream")], exchange.encoder.fail(error))
+        return emission.of_error(reply_for(error, exchange.admission.protocol, exchange.is_codex))
+
+    async def _answer(self, exchange: Exchange, observers: Observers, reply: Reply) -> None:
+        exchange.committed = True
+        head = emission.framed(reply, exchange.flow.request)
+        observers.tell("client_head", head.status, head.headers)
+        await exchange.emit(head)
+        if reply.body and exchange.flow.request.method != "HEAD":
+            observers.tell("client_data", reply.body)
+            await exchange.emit(reply.body)
+        await exchange.emit(End())
+
+    async def _finish(self, exchange: Exchange) -> None:
+        for stage in [*self._stages, *self._foreign("upstream_done")]:
+            try:
+                await self._call(stage, "upstream_done", exchange)
+            except Exception as error:  # noqa: BLE001 - the client has its answer: nothing can fail closed any more
+                log.warning(f"exchange {exchange.number}: {describe(error)}")
+
+    # -- stages -------------------------------------------------------------------------------
+
+    async def _call(self, stage: Any, step: str, exchange: Exchange) -> None:
+        method = getattr(stage, step, None)
+        if method is None:
+            return
+        result = method(exchange)
+        if inspect.isawaitable(result):
+            await result
+
+    def _foreign(self, step: str) -> list[Any]:
+        """A user's own addons (``-s mine.py``) that have a stage's methods: innermost, in the order they were given."""
+        own = {*map(id, self._stages), id(self)}
+        return [x for x in traverse(ctx.master.addons.chain) if hasattr(x, step) and id(x) not in own]
+
+
+async def _tapped(call: UpstreamCall, observers: Observers) -> AsyncIterator[bytes]:
+    while data := await call.read():
+        observers.tell("upstream_data", data)
+        yield data
+
+
+def check_sealed(exchange: Exchange) -> None:
+    """No transport is opened unless every stage that must has set its part; raises Unsealed."""
+    for name in ("canonical", "adapted", "credential", "identity", "request"):
+        if getattr(exchange, name) is None:
+            raise Unsealed(f"no stage has set {name}")

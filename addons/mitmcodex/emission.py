@@ -1,0 +1,54 @@
+"""What goes to the client: which of the upstream's headers, in which framing. Pure but for mitmproxy's Request type."""
+
+from __future__ import annotations
+
+from mitmproxy import http
+
+from mitmcodex.exchange import Head, Pairs, Reply
+from mitmcodex.upstream.transport import UpstreamHead
+from mitmcodex.wire.errors import ErrorReply
+from mitmcodex.wire.redact import CREDENTIAL_HEADERS
+
+HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+"""The upstream's connection is not the client's: these never pass."""
+
+NEVER_TO_CLIENT = {"set-cookie", "set-cookie2", "alt-svc", *CREDENTIAL_HEADERS}
+"""Cookies stay in our jar; a credential that an upstream echoes goes nowhere; alt-svc would lead the client past us."""
+
+
+def mirrored(head: UpstreamHead, strict: bool) -> Reply:
+    """The upstream's head for the client: status, then headers with their order and duplicates.
+
+    ``strict`` is the secure mode, which mirrors all but hop-by-hop headers (seeds S49).
+    """
+    hidden = HOP_BY_HOP if strict else HOP_BY_HOP | NEVER_TO_CLIENT
+    return Reply(head.status, [(name, value) for name, value in head.headers if name.lower() not in hidden])
+
+
+def of_error(error: ErrorReply) -> Reply:
+    return Reply(error.status, list(error.headers), error.body)
+
+
+def without(headers: Pairs, *names: str) -> Pairs:
+    return [(name, value) for name, value in headers if name.lower() not in names]
+
+
+def first(headers: Pairs, name: str) -> str:
+    return next((value for key, value in headers if key.lower() == name), "")
+
+
+def is_event_stream(headers: Pairs) -> bool:
+    return first(headers, "content-type").lower().startswith("text/event-stream")
+
+
+def framed(reply: Reply, request: http.Request) -> Head:
+    """Message framing towards the client is ours: a known length, else chunks (HTTP/1.1), else the stream's end."""
+    headers = list(reply.headers)
+    has_no_body = request.method == "HEAD" or reply.status in (204, 304)
+    if reply.body is not None:
+        headers = [*without(headers, "content-length"), ("content-length", str(len(reply.body)))]
+    elif is_event_stream(headers):
+        headers = without(headers, "content-length")
+    if not has_no_body and not first(headers, "content-length") and request.http_version == "HTTP/1.1":
+        headers.append(("transfer-encoding", "chunked"))
+    return Head(reply.status, headers)

@@ -1,0 +1,46 @@
+"""Foreign exceptions become WireErrors here, by one table, and nowhere else (house.md section 7)."""
+
+from __future__ import annotations
+
+import traceback
+
+from mitmcodex.exchange import Exchange
+from mitmcodex.state.credentials import CredentialError
+from mitmcodex.upstream.transport import Blocked, Closed, ConnectFailed, TimedOut, TransportError
+from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.redact import scrub
+
+KINDS: tuple[tuple[type[TransportError], str], ...] = (
+    (ConnectFailed, "unreachable"),
+    (TimedOut, "first_byte_timeout"),
+    (Blocked, "blocked"),
+    (Closed, "stream_incomplete"),
+)
+
+
+def as_wire_error(error: Exception, limit_s: float | None, exchange: Exchange) -> WireError:
+    """What the client is told. Our own exceptions show type and place, never their text: it may quote anything."""
+    match error:
+        case WireError():
+            return error
+        case CredentialError():
+            return WireError("credential", scrub(str(error)))
+        case TransportError():
+            kind = next((kind for cls, kind in KINDS if isinstance(error, cls)), "upstream_failed")
+            return WireError(kind, scrub(error.message))
+        case TimeoutError() if limit_s:
+            return WireError("request_timeout", f"No end within request_timeout_s ({limit_s:g} s); 0 = no limit.")
+    frame = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
+    place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" if frame else "?"
+    return WireError(
+        "internal",
+        f"mitmcodex failed on exchange {exchange.number} ({type(error).__name__} at {place}); nothing more was sent "
+        "upstream. The proxy's log has this line; please report it.",
+    )
+
+
+def describe(error: Exception) -> str:
+    """For the log."""
+    if isinstance(error, WireError):
+        return f"{error.kind}: {scrub(error.message)}"
+    return f"{type(error).__name__}: {scrub(str(error))}"

@@ -1,0 +1,149 @@
+"""Stage, innermost: who the upstream sees. Builds the request on the wire anew from the profile; keeps the cookies.
+
+A Codex client's own ids, originator and User-Agent are kept; other clients get the profile's values and ids that are
+stable per conversation. Nothing of the client's header list goes out but what the profile names.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from mitmcodex import emission
+from mitmcodex.coding import encode_zstd
+from mitmcodex.conversation import Conversations, conversation_key, turn_metadata
+from mitmcodex.exchange import Exchange, Pairs, WireIdentity
+from mitmcodex.resources import Resources
+from mitmcodex.state.credentials import Credential
+from mitmcodex.upstream.fingerprint import HeaderFacts, headers_for
+from mitmcodex.upstream.providers import Provider, upstream_url
+from mitmcodex.upstream.transport import ConnectionKey, UpstreamRequest
+from mitmcodex.wire.errors import WireError
+
+DEFAULT_PROFILE = "codex-cli-rustls-h2"
+VERSION_IN_USER_AGENT = re.compile(r"^[^/]+/(\d[^\s(]*)")
+COMPRESSED_CALLS = ("responses", "compact")
+
+
+class Identity:
+    def __init__(self, resources: Resources, conversations: Conversations) -> None:
+        self._resources = resources
+        self._conversations = conversations
+
+    def upstream_request(self, exchange: Exchange) -> None:
+        provider, credential = exchange.provider, exchange.credential
+        assert provider is not None and credential is not None and exchange.adapted is not None
+        exchange.identity = identity = self._identity(provider, credential)
+        admission = exchange.admission
+        facts = self._facts(exchange, identity)
+        url = upstream_url(provider, admission.call, admission.path, _query(exchange, facts.version))
+        if url is None:
+            raise WireError("not_found", f"The upstream {provider.name} ({provider.kind}) has no such call.")
+        body = exchange.adapted
+        if provider.kind == "chatgpt" and admission.call in COMPRESSED_CALLS and body:
+            body = encode_zstd(body)
+            facts = replace(facts, content_encoding="zstd")
+        if body or exchange.flow.request.method == "POST":
+            facts = replace(facts, content_length=str(len(body)))
+        if provider.kind == "chatgpt":
+            facts = replace(facts, cookie=self._resources.jar(identity.key, provider).header(url))
+        headers = headers_for(identity.profile, admission.call, facts)
+        exchange.request = UpstreamRequest(exchange.flow.request.method, url, headers, body)
+
+    def upstream_response(self, exchange: Exchange) -> None:
+        assert exchange.upstream is not None and exchange.request is not None
+        assert exchange.identity is not None and exchange.provider is not None
+        cookies = [value for name, value in exchange.upstream.headers if name.lower() == "set-cookie"]
+        if cookies and exchange.provider.kind == "chatgpt":
+            self._resources.jar(exchange.identity.key, exchange.provider).store(exchange.request.url, cookies)
+
+    def _identity(self, provider: Provider, credential: Credential) -> WireIdentity:
+        profile = self._resources.profile(provider.profile or DEFAULT_PROFILE)
+        key = ConnectionKey(provider.name, credential.account, "direct", profile.name, provider.transport)
+        return WireIdentity(profile, key, self._resources.installation(key))
+
+    def _facts(self, exchange: Exchange, identity: WireIdentity) -> HeaderFacts:
+        admission, provider, credential = exchange.admission, exchange.provider, exchange.credential
+        assert provider is not None and credential is not None
+        common: dict[str, Any] = {
+            "kind": provider.kind,
+            "credential": _credential_header(provider, credential),
+            "provider_headers": provider.headers,
+            "client_headers": tuple(admission.headers) if admission.is_codex or admission.is_raw else (),
+            "account_id": credential.account_id,
+            "is_fedramp": credential.is_fedramp,
+            "content_type": emission.first(admission.headers, "content-type"),
+            "accept": emission.first(admission.headers, "accept") if admission.is_codex else "",
+            "installation_id": identity.installation_id,
+        }
+        own = _from_codex(admission.headers) if admission.is_codex else self._made(exchange, identity)
+        hint = own.pop("routing_hint", "") or _routing_hint(exchange)
+        return HeaderFacts(**common, **own, routing_hint=hint)
+
+    def _made(self, exchange: Exchange, identity: WireIdentity) -> dict[str, Any]:
+        """Facts for a client that is not Codex (protocol.md 1.1)."""
+        values = identity.profile.values
+        made: dict[str, Any] = {"version": values.version, "user_agent": values.user_agent}
+        if exchange.admission.call == "side":
+            return made
+        made |= {"originator": values.originator, "beta_features": values.beta_features}
+        fields = exchange.canonical.fields if exchange.canonical else {}
+        conversation = self._conversations.of(conversation_key(fields, exchange.admission.headers))
+        thread = conversation.thread_id
+        made |= {"session_id": thread, "thread_id": thread, "request_id": thread, "window_id": f"{thread}:0"}
+        made["turn_metadata"] = turn_metadata(conversation, identity.installation_id, fields)
+        made["lite"] = _is_lite(fields)
+        return made
+
+
+def _from_codex(headers: Pairs) -> dict[str, Any]:
+    """A Codex client's own values. ``version`` is the one in its User-Agent: a custom provider gets no such header."""
+    user_agent = emission.first(headers, "user-agent")
+    stated = VERSION_IN_USER_AGENT.match(user_agent)
+    return {
+        "version": stated.group(1) if stated else emission.first(headers, "version"),
+        "originator": emission.first(headers, "originator"),
+        "user_agent": user_agent,
+        "session_id": emission.first(headers, "session-id"),
+        "thread_id": emission.first(headers, "thread-id"),
+        "request_id": emission.first(headers, "x-client-request-id"),
+        "window_id": emission.first(headers, "x-codex-window-id"),
+        "turn_metadata": emission.first(headers, "x-codex-turn-metadata"),
+        "turn_state": emission.first(headers, "x-codex-turn-state"),
+        "beta_features": emission.first(headers, "x-codex-beta-features"),
+        "routing_hint": emission.first(headers, "x-codex-routing-hint"),
+        "routing_override": emission.first(headers, "x-openai-account-routing-override"),
+        "lite": emission.first(headers, "x-openai-internal-codex-responses-lite") == "true",
+    }
+
+
+def _routing_hint(exchange: Exchange) -> str:
+    fields = exchange.canonical.fields if exchange.canonical else {}
+    model, tier = fields.get("model"), fields.get("service_tier")
+    if not isinstance(model, str):
+        return ""
+    return f"model={model};tier={tier}" if isinstance(tier, str) and tier else f"model={model}"
+
+
+def _is_lite(fields: dict[str, Any]) -> bool:
+    """The Lite contract is told by its form: the tools ride in the first input item (protocol.md 2.3)."""
+    items = fields.get("input")
+    first = items[0] if isinstance(items, list) and items else None
+    return isinstance(first, dict) and first.get("type") == "additional_tools"
+
+
+def _credential_header(provider: Provider, credential: Credential) -> tuple[str, str] | None:
+    if not credential.secret:
+        return None
+    is_bearer = provider.auth_header == "authorization"
+    return provider.auth_header, f"Bearer {credential.secret}" if is_bearer else credential.secret
+
+
+def _query(exchange: Exchange, version: str) -> str:
+    """The ChatGPT backend lists models for a client version alone: add ours where the client named none."""
+    query = exchange.admission.query
+    assert exchange.provider is not None
+    if exchange.admission.call == "models" and exchange.provider.kind == "chatgpt" and "client_version=" not in query:
+        return f"{query}&client_version={version}" if query else f"client_version={version}"
+    return query

@@ -1,0 +1,61 @@
+"""Says something while the upstream is silent, so that the client (and what stands between) does not give up."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+from mitmcodex.exchange import Exchange
+from mitmcodex.observers import Observers
+
+
+class Keepalive:
+    """Wraps the emission of one stream; after ``silence_s`` without a piece it emits the encoder's ``idle()``.
+
+    Between two pieces one timer runs, re-armed when it fires and not per piece: a fast stream pays nothing for it.
+    """
+
+    def __init__(self, exchange: Exchange, silence_s: float, observers: Observers) -> None:
+        self._exchange = exchange
+        self._silence_s = silence_s
+        self._observers = observers
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle: asyncio.Task[None] | None = None
+        self._emitting = False
+
+    async def __aenter__(self) -> Keepalive:
+        if self._silence_s > 0 and self._exchange.encoder is not None:
+            self._timer = self._loop.call_later(self._silence_s, self._tick)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._idle is not None:
+            self._idle.cancel()
+
+    async def emit(self, piece: bytes) -> None:
+        self._emitting = True
+        await self._exchange.emit(piece)
+        self._emitting = False
+        self._last = self._loop.time()
+
+    def _tick(self) -> None:
+        silent_s = self._loop.time() - self._last
+        due_s = self._silence_s - silent_s
+        if due_s <= 0 and not self._emitting:
+            self._idle = self._loop.create_task(self._say_idle())
+            due_s = self._silence_s
+        self._timer = self._loop.call_later(max(due_s, 0.01), self._tick)
+
+    async def _say_idle(self) -> None:
+        assert self._exchange.encoder is not None
+        piece = self._exchange.encoder.idle()
+        if piece:
+            self._last = self._loop.time()
+            self._observers.tell("client_data", piece)
+            await self._exchange.emit(piece)

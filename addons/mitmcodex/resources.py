@@ -1,0 +1,76 @@
+"""What exchanges share: connections, cookie jars, credential stores, profiles, ids. Made at first use, kept by Process.
+
+Everything is kept by ConnectionKey (credential stores: by provider), so that two accounts never mix.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import uuid
+
+from mitmcodex import paths
+from mitmcodex.exchange import WireIdentity
+from mitmcodex.process import Process
+from mitmcodex.state import credentials
+from mitmcodex.state.cookies import CookieJar
+from mitmcodex.state.credentials import CredentialStore
+from mitmcodex.state.installations import installation_id
+from mitmcodex.upstream import fingerprint
+from mitmcodex.upstream.curl import CurlTransport
+from mitmcodex.upstream.demo import DemoTransport
+from mitmcodex.upstream.fingerprint import Profile
+from mitmcodex.upstream.providers import Provider
+from mitmcodex.upstream.transport import ConnectionKey, ConnectTarget, Transport
+
+log = logging.getLogger(__name__)
+
+
+def key_name(key: ConnectionKey) -> str:
+    """A file name for what is kept by this key."""
+    return hashlib.sha256("\0".join(dataclasses.astuple(key)).encode()).hexdigest()[:24]
+
+
+class Resources:
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._profiles: dict[str, Profile] = {}
+        self._installations: dict[ConnectionKey, str] = {}
+
+    def transport(self, identity: WireIdentity, provider: Provider) -> Transport:
+        transports = self._process.transports
+        if identity.key not in transports:
+            target = ConnectTarget(provider.resolve, provider.ca_file, provider.http_version)
+            is_demo = provider.kind == "demo"
+            transports[identity.key] = DemoTransport() if is_demo else CurlTransport(identity.profile, target)
+        return transports[identity.key]
+
+    def jar(self, key: ConnectionKey, provider: Provider) -> CookieJar:
+        jars = self._process.jars
+        if key not in jars:
+            file = self._process.current.state_dir / "cookies" / key_name(key)
+            jars[key] = CookieJar(file, provider.base_url)
+        return jars[key]
+
+    def store(self, provider: Provider) -> CredentialStore:
+        stores = self._process.stores
+        if provider.name not in stores:
+            stores[provider.name] = credentials.store_for(provider.credential, provider.kind, self._process.stdin_key)
+        return stores[provider.name]
+
+    def profile(self, name: str) -> Profile:
+        """Raises ProfileError."""
+        if name not in self._profiles:
+            self._profiles[name] = fingerprint.load(name, paths.fingerprints())
+        return self._profiles[name]
+
+    def installation(self, key: ConnectionKey) -> str:
+        """The id is made once and kept on disk; where the disk refuses, for this run alone."""
+        if key not in self._installations:
+            try:
+                self._installations[key] = installation_id(self._process.current.state_dir, key_name(key))
+            except OSError as error:
+                log.warning(f"the installation id can't be kept in {self._process.current.state_dir}: {error.strerror}")
+                self._installations[key] = str(uuid.uuid4())
+        return self._installations[key]

@@ -1,0 +1,62 @@
+"""The ordered list of addons: the path of a request, and the place to start reading.
+
+A request comes in by mitmproxy's client side. The gate builds its Admission (who calls, what was taken off the flow),
+local answers what needs no upstream. Where mitmproxy would then open a server connection, the seam (``proxy/``) opens
+an Exchange, and egress runs it: down the stages, over a transport, up the stages, to the client. Observers are told of
+each step and can't change anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mitmproxy import ctx
+
+from mitmcodex import logfilter, start
+from mitmcodex.adapt import Adapt
+from mitmcodex.announce import Announce
+from mitmcodex.classify import Classify
+from mitmcodex.credentials import Credentials
+from mitmcodex.egress import Egress
+from mitmcodex.gate import Gate, client_keys
+from mitmcodex.identity import Identity
+from mitmcodex.intake import Intake
+from mitmcodex.local import Local
+from mitmcodex.process import Process
+from mitmcodex.record import Record
+from mitmcodex.resources import Resources
+from mitmcodex.settings import Settings
+from mitmcodex.slim import Slim
+from mitmcodex.translate import Translate
+
+
+def build() -> list[Any]:
+    """Called by ``main.py`` at the first load and at each reload; stops the start when a setting is wrong."""
+    logfilter.install()
+    start.prepare()
+    process = Process.of(ctx.master)
+    resources = Resources(process)
+    stages = [
+        Translate(),  # the client's protocol <-> canonical form
+        Classify(process, resources),  # what an answer means: retry, status, error
+        Adapt(),  # to what the provider accepts
+        Credentials(resources),  # who pays
+        Identity(resources, process.conversations),  # who the upstream sees: next to the wire
+    ]
+    observers = [
+        Record(process),  # dump files
+    ]
+    keys = client_keys(process.current.client_keys)
+    egress = Egress(process, resources, stages, observers)
+    process.begin = egress.begin
+    return [
+        Settings(process),  # settings as mitmproxy options, live edits
+        Slim(),  # drops what mitmproxy brings and a reverse proxy under mitmdump does not need
+        Intake(process),  # client connections become exchanges; nothing else may leave
+        Gate(lambda: process.current, process.admissions, keys),  # who may come in, how big, what is taken off the flow
+        Local(process.admissions),  # answers that need no upstream
+        *stages,
+        *observers,
+        egress,  # runs each exchange
+        Announce(process),  # the start block, the server-info file
+    ]

@@ -5,7 +5,7 @@ A transport is made for one ConnectionKey, so that connections, cookies and iden
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -27,8 +27,9 @@ class UpstreamRequest:
 
     method: str
     url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    """Not in the repr: it holds the credential."""
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 
 from mitmcodex import emission
@@ -54,7 +55,7 @@ class Classify:
         """An error status: retried, passed as it came, or answered in our words (protocol.md 5.6)."""
         assert exchange.upstream is not None and exchange.body is not None and exchange.reply is not None
         ahead = Ahead(exchange.body)
-        exchange.body = aiter(ahead)
+        exchange.body = ahead
         seen = b""
         while len(seen) < ERROR_BODY_LIMIT and (piece := await ahead.look(None)):
             seen += piece
@@ -72,7 +73,7 @@ class Classify:
     async def _hold(self, exchange: Exchange) -> None:
         assert exchange.body is not None
         ahead = Ahead(exchange.body)
-        exchange.body = aiter(ahead)
+        exchange.body = ahead
         splitter = FrameSplitter()
         silence_s = self._process.current.keepalive_s or None
         try:
@@ -129,48 +130,41 @@ class Ahead:
 
     def __init__(self, body: AsyncIterator[bytes]) -> None:
         self._body = body
-        self._seen: list[bytes] = []
+        self._seen: deque[bytes] = deque()
         self._pending: asyncio.Future[bytes] | None = None
         self._broken: BaseException | None = None
 
     async def look(self, limit_s: float | None) -> bytes | None:
         """The next piece, b"" at the end, None when nothing came within ``limit_s`` seconds (it is not lost)."""
-        pending = self._next()
-        await asyncio.wait((pending,), timeout=limit_s)
-        if not pending.done():
+        if self._pending is None:
+            self._pending = asyncio.ensure_future(anext(self._body, b""))
+            # When the exchange ends here nobody comes for it: closing the call ends it.
+            self._pending.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait((self._pending,), timeout=limit_s)
+        if not self._pending.done():
             return None
-        self._pending = None
-        try:
-            piece = pending.result()
-        except BaseException as error:
-            self._broken = error
-            raise
+        pending, self._pending = self._pending, None
+        self._broken = pending.exception()
+        piece = pending.result()
         self._seen.append(piece)
         return piece
 
-    def _next(self) -> asyncio.Future[bytes]:
-        if self._pending is None:
-            self._pending = asyncio.ensure_future(anext(self._body, b""))
-        return self._pending
+    def __aiter__(self) -> Ahead:
+        return self
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._pieces()
-
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        while self._seen:
-            if not (piece := self._seen.pop(0)):
-                return
-            yield piece
-        if self._broken is not None:
+    async def __anext__(self) -> bytes:
+        if self._seen:
+            piece = self._seen.popleft()
+        elif self._broken is not None:
             raise self._broken
-        if self._pending is not None:
-            piece = await self._pending
-            self._pending = None
-            if not piece:
-                return
-            yield piece
-        async for piece in self._body:
-            yield piece
+        elif self._pending is not None:
+            pending, self._pending = self._pending, None
+            piece = await pending
+        else:
+            return await anext(self._body)
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     async def aclose(self) -> None:
         if self._pending is not None:

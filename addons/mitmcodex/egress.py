@@ -7,7 +7,6 @@ would send an untranslated body upstream. The first exception of a stage ends th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import logging
 from collections.abc import AsyncIterator, Sequence
@@ -93,6 +92,7 @@ class Egress:
                 how = "retried"
             finally:
                 call.close()
+                await _closed(exchange.body)
                 observers.tell("upstream_ended", how)
             log.info(f"exchange {exchange.number}: attempt {exchange.attempt + 1}, as {retry.reason}")
             await asyncio.sleep(retry.delay_s)
@@ -132,11 +132,8 @@ class Egress:
         observers.tell("client_head", head.status, head.headers)
         await exchange.emit(head)
         assert exchange.body is not None
-        async with (
-            Keepalive(exchange, self._process.current.keepalive_s, observers) as keepalive,
-            contextlib.aclosing(exchange.body) as body,  # type: ignore[type-var]
-        ):
-            async for piece in body:
+        async with Keepalive(exchange, self._process.current.keepalive_s, observers) as keepalive:
+            async for piece in exchange.body:
                 if piece:
                     observers.tell("client_data", piece)
                     await keepalive.emit(piece)
@@ -206,6 +203,13 @@ async def _tapped(call: UpstreamCall, observers: Observers) -> AsyncIterator[byt
     while data := await call.read():
         observers.tell("upstream_data", data)
         yield data
+
+
+async def _closed(body: AsyncIterator[bytes] | None) -> None:
+    """Ends the stages' generators now and not when they are collected, also where nobody has read them."""
+    aclose = getattr(body, "aclose", None)
+    if aclose is not None:
+        await aclose()
 
 
 def check_sealed(exchange: Exchange) -> None:

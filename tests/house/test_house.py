@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +22,7 @@ ROOT = PACKAGE.parent.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = ("wire", "upstream", "state", "proxy", "inspection")
 PRIVATE = ("mitmproxy.proxy.layers", "mitmproxy.proxy.events", "mitmproxy.proxy.commands", "mitmproxy.proxy.tunnel")
-STANDARD = {"__future__", *__import__("sys").stdlib_module_names}
+STANDARD = {"__future__", *sys.stdlib_module_names}
 
 
 def name_of(path: Path) -> str:
@@ -193,3 +195,10 @@ def test_default_yaml_holds_every_key_with_a_reason() -> None:
         assert re.search(rf"^{name}:.* # \S", text, re.MULTILINE), name
     for name in provision.FIELDS:
         assert re.search(rf"^#   {name}:", text, re.MULTILINE), name
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    """pyproject.toml names each folder with modules, and the three that travel inside the package."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    found = {".".join(("mitmcodex", *path.relative_to(PACKAGE).parts[:-1])) for path in MODULES}
+    assert {*listed} == found | {"mitmcodex._config", "mitmcodex._fingerprints", "mitmcodex._script"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from mitmproxy import connection, ctx
 from mitmproxy import flow as mflow
@@ -31,9 +32,11 @@ class Intake:
     def running(self) -> None:
         self._look_for_kills()
 
-    def done(self) -> None:
+    def done(self) -> Awaitable[None] | None:
+        """A reload takes this addon down too, and may not wait: then everything lives on in Process."""
         if self._watch is not None:
             self._watch.cancel()
+        return self._process.aclose() if ctx.master.should_exit.is_set() else None
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         ctx.master.addons.get("nextlayer").next_layer(nextlayer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -58,6 +59,16 @@ class Process:
             found = cls()
             setattr(owner, ATTRIBUTE, found)
         return found
+
+    async def aclose(self) -> None:
+        """mitmproxy goes down: end what runs, so that upstreams and dump files learn of it, then close connections."""
+        tasks = [exchange.task for exchange in self.running if exchange.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for transport in self.transports.values():
+            await transport.aclose()
+        self.transports.clear()
 
     def next_number(self) -> int:
         """The number of a new exchange, from 1; names its dump files."""

@@ -85,6 +85,8 @@ class Proxy:
         self.process = Process.of(self.master)
         self.master.addons.add(_Running(self))
         await self.master.run()
+        # mitmproxy leaves its sockets to the end of the process.
+        await self.master.addons.get("proxyserver").servers.update([])
 
 
 class _Running:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Sequence
 
 from mitmcodex import configuration
-from mitmcodex.schema import Listen, SettingsError
+from mitmcodex.schema import Listen, Settings, SettingsError
 
 MODE = "reverse:http://codex.invalid@"
 """The target can't exist: a script that failed to load must leak nothing (mitmproxy.md 2.5)."""
@@ -44,6 +44,20 @@ def of_modes(values: Sequence[str]) -> list[Listen]:
     if not found:
         raise SettingsError(f"mitmcodex has nothing to listen on: leave --mode out, or use {MODE}127.0.0.1:8787")
     return found
+
+
+def check_reach(settings: Settings, found: Sequence[Listen]) -> None:
+    """Raises SettingsError when others than this machine could connect without a key."""
+    for listen in found:
+        if listen.is_loopback:
+            continue
+        if settings.secure:
+            raise SettingsError("secure mode listens on loopback only")
+        if not settings.client_keys:
+            raise SettingsError(
+                f"{listen} can be reached by others, and no client key is set: "
+                "set MITMCODEX_CLIENT_KEY, or listen on 127.0.0.1"
+            )
 
 
 def check_free(listen: Listen) -> int:

@@ -46,10 +46,10 @@ class Settings:
         self._process.set_names |= {key.name for key in edits}
 
     def _check_mode(self) -> None:
-        """An edit to another mode would make us a forward proxy."""
+        """An edit to another mode would make us a forward proxy, or let others in."""
         try:
             if ctx.options.server:
-                listeners.of_modes(ctx.options.mode)
+                listeners.check_reach(self._process.current, listeners.of_modes(ctx.options.mode))
         except SettingsError as error:
             raise OptionsError(str(error)) from None
 

@@ -21,7 +21,7 @@ from mitmproxy.tools.dump import DumpMaster
 
 from mitmcodex import configuration, hardening, listeners
 from mitmcodex.process import Process
-from mitmcodex.schema import KEYS, Listen, Settings, SettingsError
+from mitmcodex.schema import KEYS, Settings, SettingsError
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,8 @@ def _reloaded(process: Process, old: Settings) -> Settings:
     sets = {name: getattr(ctx.options, PREFIX + name) for name in process.set_names}
     try:
         new = configuration.load(sets, os.environ)
+        if _listens():
+            listeners.check_reach(new, listeners.of_modes(ctx.options.mode))
     except SettingsError as error:
         logger.warning("mitmcodex keeps its settings: %s", error)
         return old
@@ -110,22 +112,9 @@ def _listens() -> bool:
     return bool(ctx.options.server) and not {"--options", "--commands"} & set(sys.argv)
 
 
-def check_reach(settings: Settings, listen: Listen) -> None:
-    """Raises SettingsError when others could connect without a key."""
-    if listen.is_loopback:
-        return
-    if settings.secure:
-        raise SettingsError("secure mode listens on loopback only")
-    if not settings.client_keys:
-        raise SettingsError(
-            f"{listen} can be reached by others, and no client key is set: "
-            "set MITMCODEX_CLIENT_KEY, or listen on 127.0.0.1"
-        )
-
-
 def modes(settings: Settings) -> list[str]:
     """The ``--mode`` values to start mitmproxy with, after all that can be checked before it binds."""
-    check_reach(settings, settings.listen)
+    listeners.check_reach(settings, [settings.listen])
     listeners.check_free(settings.listen)
     return listeners.modes(settings.listen, both_families=not settings.secure)
 
@@ -147,8 +136,7 @@ def _placed(settings: Settings) -> Settings:
             raise SettingsError("instead of -p, --listen-port and --listen-host use --set codex_listen=HOST:PORT")
         _run_again(modes(settings))
     found = listeners.of_modes(options.mode)
-    for listen in found:
-        check_reach(settings, listen)
+    listeners.check_reach(settings, found)
     return dataclasses.replace(settings, listen=found[0])
 
 

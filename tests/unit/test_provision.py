@@ -112,6 +112,7 @@ def test_an_entry_overrides_single_fields_of_a_built_in_one(environ: dict[str, s
         ({"base_url": "http://h.example/v1"}, "must be https"),
         ({"base_url": "http://127.evil.example/v1"}, "must be https"),
         ({"base_url": "https://user:pw@h.example/v1"}, "no user or password"),
+        ({"base_url": "https://sk-secret@h.example/v1"}, "no user or password"),
         ({"base_url": "h.example"}, "must be like https"),
         ({"base_url": None}, "must be like https"),
         ({"credential": "sk-secret"}, "never the secret itself"),

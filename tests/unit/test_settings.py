@@ -53,6 +53,7 @@ def test_an_edit_takes_effect(context: Any, process: Process) -> None:
         ("codex_max_body_bytes", 0, "must be more than 0"),
         ("codex_max_queue", -1, "whole number from 0 up"),
         ("mode", ["regular"], "can't run in mode 'regular'"),
+        ("mode", ["reverse:http://codex.invalid@0.0.0.0:0"], "no client key is set"),
     ],
 )
 def test_an_edit_that_can_not_be_is_rolled_back(

@@ -174,6 +174,26 @@ def test_a_broken_file_at_a_reload_keeps_the_settings(
     assert "keeps its settings" in caplog.text and "not valid YAML" in caplog.text
 
 
+def test_a_reload_changes_the_client_keys_but_never_drops_the_last_one_others_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New references are in force after a reload; a listener for others is not left without any."""
+    file = tmp_path / "config.yaml"
+    monkeypatch.setenv("MITMCODEX_CONFIG", str(file))
+    monkeypatch.setenv("FIRST", "k")
+    monkeypatch.setenv("SECOND", "k")
+
+    def run(master: Any) -> None:
+        file.write_text("client_keys: [{env: FIRST}]")
+        start.prepare()
+        file.write_text("client_keys: [{env: SECOND}]")
+        assert [ref.where for ref in start.prepare().client_keys] == ["SECOND"]
+        file.write_text("client_keys: []")
+        assert [ref.where for ref in start.prepare().client_keys] == ["SECOND"]
+
+    in_master(run, mode="reverse:http://codex.invalid@0.0.0.0:0")
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [(["--mode", "x"], True), (["--mode=x"], True), (["-mx"], True), (["-q", "--set", "a=b"], False)],

@@ -20,6 +20,7 @@ import h2.settings
 from script import Script, pieces
 
 WINDOW = 1 << 20
+FRAME = 16384
 HEAD = [("content-type", "text/event-stream; charset=utf-8"), ("x-request-id", "req_bench")]
 
 
@@ -32,6 +33,8 @@ class Answer:
         self._log = log
         self._note("start")
         self.task = asyncio.ensure_future(self._run())
+        # A failure here would look like a proxy that hangs.
+        self.task.add_done_callback(lambda task: None if task.cancelled() else task.result())
 
     async def _run(self) -> None:
         if self.script.stop == "head":
@@ -104,8 +107,10 @@ class Http2Stream:
 
     async def send(self, batch: list[bytes]) -> None:
         for event in batch:
-            await self._room_for(len(event))
-            self._connection.h2.send_data(self._number, event)
+            for at in range(0, len(event), FRAME):
+                frame = event[at : at + FRAME]
+                await self._room_for(len(frame))
+                self._connection.h2.send_data(self._number, frame)
         self._connection.flush()
         await self._connection.drained.wait()
         await asyncio.sleep(0)

@@ -19,7 +19,8 @@ WAIT_S = 20.0
 
 
 class Proxy:
-    """``config`` is the user's settings file; ``extra`` are addons of a user's own, added behind ours."""
+    """``config`` is the user's settings file; ``extra`` are addons of a user's own, added behind ours; ``mitm_options``
+    are mitmproxy's own."""
 
     def __init__(
         self,
@@ -54,6 +55,14 @@ class Proxy:
         """Run something in the proxy's loop and return its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(WAIT_S)
 
+    def wait_idle(self) -> None:
+        """Until no exchange runs: what observers write is whole by then."""
+        self.call(self._idle())
+
+    async def _idle(self) -> None:
+        while running := self.process.running:
+            await asyncio.wait([exchange.task for exchange in running if exchange.task])
+
     def __enter__(self) -> Self:
         self._thread.start()
         assert self._started.wait(WAIT_S), "the proxy did not start"
@@ -76,12 +85,17 @@ class Proxy:
 
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
-        chosen = options.Options(mode=["reverse:http://codex.invalid@127.0.0.1:0"], **self._mitm_options)
-        chosen.set(f"codex_config={self.config_file}", defer=True)
-        chosen.set("termlog_verbosity=error", defer=True)  # as -q does
+        chosen = options.Options(mode=["reverse:http://codex.invalid@127.0.0.1:0"])
+        quiet = {"termlog_verbosity": "error"}  # as -q does
+        chosen.update_defer(**{"codex_config": str(self.config_file), **quiet, **self._mitm_options})
         self.master = DumpMaster(chosen, with_termlog=True, with_dumper=False)
         self.addons = stack.build()
-        self.master.addons.add(*self.addons, *self._extra)
+        own = [*self.addons, *self._extra]
+        self.master.addons.add(*own)
+        # Where scripts stand: before what saves and shows flows.
+        mitmproxys = [addon for addon in self.master.addons.chain if addon not in own]
+        place = mitmproxys.index(self.master.addons.get("scriptloader"))
+        self.master.addons.chain[:] = [*mitmproxys[:place], *own, *mitmproxys[place:]]
         self.process = Process.of(self.master)
         self.master.addons.add(_Running(self))
         await self.master.run()

@@ -1,0 +1,187 @@
+"""Clients that show what happens on the wire: HTTP/1.1 on a bare socket, HTTP/2 over TLS by the h2 library.
+
+They wait in ``recv`` with a time limit, never by sleeping, and do nothing that a test did not ask for: no window is
+opened and nothing is read before the test reads.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from typing import Any, Self
+
+import h2.config
+import h2.connection
+import h2.events
+
+from support.answers import Pairs
+
+WAIT_S = 10.0
+READ_BYTES = 65536
+ASK = json.dumps({"model": "gpt-5.5", "input": "hi", "stream": True}).encode()
+
+
+class Gone(ConnectionError):
+    """The proxy ended the connection, or reset the stream."""
+
+
+class _Connection:
+    def __init__(self, port: int) -> None:
+        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), WAIT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Http1Client(_Connection):
+    """One connection; what was read and not yet asked for stays in ``buffer``."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.buffer = b""
+
+    def post(self, body: bytes = ASK, path: str = "/v1/responses", headers: Pairs | None = None) -> None:
+        fields = [("host", "localhost"), ("content-type", "application/json"), ("content-length", str(len(body)))]
+        self.send("POST", path, [*fields, *(headers or [])], body)
+
+    def send(self, method: str, path: str, headers: Pairs, body: bytes = b"", version: str = "HTTP/1.1") -> None:
+        lines = [f"{method} {path} {version}", *(f"{name}: {value}" for name, value in headers), "", ""]
+        self.socket.sendall("\r\n".join(lines).encode("latin-1") + body)
+
+    def read_until(self, mark: bytes) -> bytes:
+        """Everything up to and with ``mark``. Raises Gone."""
+        while mark not in self.buffer:
+            self._receive()
+        before, _, self.buffer = self.buffer.partition(mark)
+        return before + mark
+
+    def read_head(self) -> tuple[int, dict[str, str]]:
+        """The status and the headers by lower-case name."""
+        lines = self.read_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        return int(lines[0].split()[1]), {name.lower(): value for name, _, value in (x.partition(": ") for x in lines)}
+
+    def read_body(self) -> bytes:
+        """The rest of a chunked answer, without its framing."""
+        parts = []
+        while size := int(self.read_until(b"\r\n"), 16):
+            parts.append(self.read_exactly(size + 2)[:-2])
+        self.read_until(b"\r\n")
+        return b"".join(parts)
+
+    def read_exactly(self, size: int) -> bytes:
+        parts, have = [self.buffer], len(self.buffer)
+        while have < size:
+            self.buffer = b""
+            self._receive()
+            parts.append(self.buffer)
+            have += len(self.buffer)
+        whole = b"".join(parts)
+        self.buffer = whole[size:]
+        return whole[:size]
+
+    def read_to_end(self) -> bytes:
+        """Until the proxy closes the connection."""
+        try:
+            while True:
+                self._receive()
+        except Gone:
+            return self.buffer
+
+    def _receive(self) -> None:
+        try:
+            data = self.socket.recv(READ_BYTES)
+        except ConnectionError as error:
+            raise Gone(str(error)) from error
+        if not data:
+            raise Gone("closed")
+        self.buffer += data
+
+
+class Http2Client(_Connection):
+    """HTTP/2 over TLS; the certificate is not checked. Windows open only as far as data is read."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
+        assert self.socket.selected_alpn_protocol() == "h2"
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        self.h2.initiate_connection()
+        self.heads: dict[int, dict[str, str]] = {}
+        self.bodies: dict[int, bytearray] = {}
+        self.ended: set[int] = set()
+        self.resets: dict[int, int] = {}
+        """Error code by stream."""
+        self._flush()
+
+    def post(self, body: bytes = ASK, path: str = "/v1/responses") -> int:
+        """The number of the new stream."""
+        number = self.h2.get_next_available_stream_id()
+        pseudo = [(":method", "POST"), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
+        self.h2.send_headers(number, [*pseudo, ("content-type", "application/json")])
+        self.h2.send_data(number, body, end_stream=True)
+        self.bodies[number] = bytearray()
+        self._flush()
+        return number
+
+    def reset(self, number: int) -> None:
+        self.h2.reset_stream(number, 8)  # CANCEL
+        self._flush()
+
+    def read_head(self, number: int) -> dict[str, str]:
+        """The headers, ``:status`` with them. Raises Gone."""
+        while number not in self.heads:
+            self._receive(number)
+        return self.heads[number]
+
+    def read_until(self, number: int, mark: bytes) -> bytes:
+        """Everything up to and with ``mark``. Raises Gone."""
+        body = self.bodies[number]
+        while (place := body.find(mark)) < 0:
+            self._receive(number)
+        piece = bytes(body[: place + len(mark)])
+        del body[: place + len(mark)]
+        return piece
+
+    def read_body(self, number: int) -> bytes:
+        """The rest, up to the end of the stream. Raises Gone when it is reset."""
+        while number not in self.ended:
+            self._receive(number)
+        return bytes(self.bodies.pop(number))
+
+    def _receive(self, number: int) -> None:
+        if number in self.resets:
+            raise Gone(f"stream {number} was reset with error {self.resets[number]}")
+        data = self.socket.recv(READ_BYTES)
+        if not data:
+            raise Gone("closed")
+        for event in self.h2.receive_data(data):
+            self._take(event)
+        self._flush()
+
+    def _take(self, event: Any) -> None:
+        match event:
+            case h2.events.ResponseReceived(stream_id=number, headers=headers):
+                self.heads[number] = dict(headers)
+            case h2.events.DataReceived(stream_id=number, data=data, flow_controlled_length=size):
+                self.bodies[number] += data
+                self.h2.acknowledge_received_data(size, number)
+            case h2.events.StreamEnded(stream_id=number):
+                self.ended.add(number)
+            case h2.events.StreamReset(stream_id=number, error_code=code):
+                self.resets[number] = int(code)
+            case h2.events.ConnectionTerminated():
+                raise Gone("GOAWAY")
+
+    def _flush(self) -> None:
+        if data := self.h2.data_to_send():
+            self.socket.sendall(data)

@@ -29,7 +29,8 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(slots=True)
 class Admission:
-    """What the gate knows of the caller of one flow. It holds what was taken off the flow: never serialise it."""
+    """What the gate knows of the caller of one flow. It holds what was taken off the flow: never serialise it; ``repr``
+    shows nothing of it."""
 
     listener: str = "main"
     protocol: str = "responses"
@@ -38,15 +39,15 @@ class Admission:
     """responses | compact | models | side | local; "" while no route was found."""
     path: str = ""
     """For ``side`` calls: what is appended to the base URL less its last segment. Else empty."""
-    query: str = ""
+    query: str = field(default="", repr=False)
     """The query without credentials, not decoded, without "?"."""
     is_codex: bool = False
     """house rule: ``originator`` starts with codex or Codex, or the path starts with /backend-api."""
-    secrets: Pairs = field(default_factory=list)
+    secrets: Pairs = field(default_factory=list, repr=False)
     """Credentials taken off the flow: (lower-case header name or "?key", value), in the order they came."""
-    headers: Pairs = field(default_factory=list)
+    headers: Pairs = field(default_factory=list, repr=False)
     """The client's other headers, as they came."""
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     """The body with every content coding removed (secure mode: as it came). ``flow.request`` keeps the coded bytes."""
     is_raw: bool = False
     """Secure mode: nothing is read or translated, ``headers`` holds the client's credentials but authorization too."""
@@ -149,7 +150,7 @@ class Encoder(Protocol):
         """The stream broke: says so in the protocol's own way."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Exchange:
     """One generation (or one other upstream call) for one client.
 

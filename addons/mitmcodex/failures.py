@@ -30,17 +30,21 @@ def as_wire_error(error: Exception, limit_s: float | None, exchange: Exchange) -
             return WireError(kind, scrub(error.message))
         case TimeoutError() if limit_s:
             return WireError("request_timeout", f"No end within request_timeout_s ({limit_s:g} s); 0 = no limit.")
-    frame = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
-    place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" if frame else "?"
     return WireError(
         "internal",
-        f"mitmcodex failed on exchange {exchange.number} ({type(error).__name__} at {place}); nothing more was sent "
-        "upstream. The proxy's log has this line; please report it.",
+        f"mitmcodex failed on exchange {exchange.number} ({_type_and_place(error)}); nothing more was sent upstream. "
+        "The proxy's log has this line; please report it.",
     )
 
 
 def describe(error: Exception) -> str:
-    """For the log."""
+    """For the log, by the same rule."""
     if isinstance(error, WireError):
         return f"{error.kind}: {scrub(error.message)}"
-    return f"{type(error).__name__}: {scrub(str(error))}"
+    return _type_and_place(error)
+
+
+def _type_and_place(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
+    place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" if frame else "?"
+    return f"{type(error).__name__} at {place}"

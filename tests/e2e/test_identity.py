@@ -142,14 +142,14 @@ def test_other_clients_get_ids_that_are_stable_per_conversation(chatgpt: Proxy, 
 
 def test_other_clients_get_the_profile_s_names(chatgpt: Proxy, backend: Backend) -> None:
     """A foreign User-Agent, its version and its own headers stay behind; the profile speaks for it."""
-    foreign = [("user-agent", "OpenAI/Python 2.0"), ("x-stainless-lang", "python"), ("openai-organization", "org-1")]
+    foreign = [("user-agent", "OpenAI/Python 2.0"), ("x-stainless-lang", "python"), ("x-codex-other", "1")]
     assert generate(chatgpt, [*foreign, ("version", "9.9.9"), ("x-codex-turn-state", "theirs")]).status == 200
     (request,) = backend.requests
     values = load(PROFILE, paths.fingerprints()).values
     assert request.first("originator") == values.originator
     assert request.first("user-agent") == values.user_agent
     assert request.first("version") == values.version
-    assert not any(request.has(name) for name in ("x-stainless-lang", "openai-organization", "x-codex-turn-state"))
+    assert not any(request.has(name) for name in ("x-stainless-lang", "x-codex-other", "x-codex-turn-state"))
 
 
 def test_codex_keeps_its_own(chatgpt: Proxy, backend: Backend) -> None:

@@ -35,13 +35,13 @@ class Scenario:
 
 SCENARIOS = (
     Scenario("memory", "memory", {"streams": 200}, {"streams": 100}),
-    Scenario("first_byte", "first_byte", {"count": 300}, {"count": 100}),
-    Scenario("events", "stream", {"streams": 20, "hz": 50, "seconds": 6}, {"streams": 20, "hz": 50, "seconds": 3}),
-    Scenario("one", "stream", {"streams": 1, "hz": 50, "seconds": 3}, {"streams": 1, "hz": 50, "seconds": 1.5}),
-    Scenario("fifty", "stream", {"streams": 50, "hz": 25, "seconds": 4}, {"streams": 50, "hz": 25, "seconds": 2}),
+    Scenario("first_byte", "first_byte", {"count": 200}, {"count": 100}),
+    Scenario("events", "stream", {"streams": 20, "hz": 50, "seconds": 4}, {"streams": 20, "hz": 50, "seconds": 3}),
+    Scenario("one", "stream", {"streams": 1, "hz": 50, "seconds": 2}, {"streams": 1, "hz": 50, "seconds": 1.5}),
+    Scenario("fifty", "stream", {"streams": 50, "hz": 25, "seconds": 3}, {"streams": 50, "hz": 25, "seconds": 2}),
     Scenario("burst", "burst", {"streams": 20, "events": 1500}, {"streams": 20, "events": 500}),
-    Scenario("requests", "requests", {"clients": 32, "seconds": 4}, {"clients": 32, "seconds": 2}),
-    Scenario("abort", "abort", {"count": 12}, {"count": 5}),
+    Scenario("requests", "requests", {"clients": 32, "seconds": 3}, {"clients": 32, "seconds": 2}),
+    Scenario("abort", "abort", {"count": 8}, {"count": 5}),
 )
 
 
@@ -160,7 +160,7 @@ def verdict(row: Row, found: dict[str, float]) -> str:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round with short windows")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--target", action="append", choices=TARGETS, help="default: all")
     parser.add_argument("--only", action="append", choices=[scenario.name for scenario in SCENARIOS])
     parser.add_argument("--wrap", default="", help="put before our command: a profiler")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+from collections.abc import Iterator
 from typing import Any, Self
 
 import h2.config
@@ -49,7 +50,7 @@ class Http1Wire(Wire):
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
-        self.buffer = b""
+        self.buffer = bytearray()
 
     def post(self, body: bytes = ASK, path: str = "/v1/responses") -> int:
         """0, the number of the only stream that there is."""
@@ -77,11 +78,13 @@ class Http1Wire(Wire):
 
     def read_body(self, number: int = 0) -> bytes:
         """The rest of a chunked answer, without its framing. Raises Gone."""
-        parts = []
+        return b"".join(self.pieces())
+
+    def pieces(self, number: int = 0) -> Iterator[bytes]:
+        """The chunks of the rest of an answer. Raises Gone."""
         while size := int(self._until(b"\r\n"), 16):
-            parts.append(self._exactly(size + 2)[:-2])
+            yield self._exactly(size + 2)[:-2]
         self._until(b"\r\n")
-        return b"".join(parts)
 
     def read_to_close(self) -> bytes:
         """All that comes until the proxy closes the connection."""
@@ -89,18 +92,18 @@ class Http1Wire(Wire):
             while True:
                 self._receive()
         except Gone:
-            return self.buffer
+            return bytes(self.buffer)
 
     def _until(self, mark: bytes) -> bytes:
-        while mark not in self.buffer:
+        while (place := self.buffer.find(mark)) < 0:
             self._receive()
-        before, _, self.buffer = self.buffer.partition(mark)
-        return before + mark
+        return self._exactly(place + len(mark))
 
     def _exactly(self, size: int) -> bytes:
         while len(self.buffer) < size:
             self._receive()
-        piece, self.buffer = self.buffer[:size], self.buffer[size:]
+        piece = bytes(self.buffer[:size])
+        del self.buffer[:size]
         return piece
 
     def _receive(self) -> None:
@@ -168,9 +171,17 @@ class Http2Wire(Wire):
 
     def read_body(self, number: int) -> bytes:
         """The rest, up to the end of the stream. Raises Gone when it is reset."""
-        while number not in self._ended:
+        return b"".join(self.pieces(number))
+
+    def pieces(self, number: int) -> Iterator[bytes]:
+        """What is left of an answer, as it comes. Raises Gone when it is reset."""
+        while True:
+            if body := self._bodies[number]:
+                self._bodies[number] = bytearray()
+                yield bytes(body)
+            if number in self._ended:
+                return
             self._receive(number)
-        return bytes(self._bodies.pop(number))
 
     def _receive(self, number: int) -> None:
         if number in self._resets:

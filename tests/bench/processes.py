@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -69,6 +70,11 @@ class Log:
             await asyncio.sleep(0.001)
             self.read()
         return self._times[what, tag]
+
+
+def end_children_when_terminated() -> None:
+    """SIGTERM unwinds like an exception, so that no process is left behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 @contextmanager
@@ -142,7 +148,13 @@ def mitmcodex(folder: Path, upstream: Upstream, wrap: str = "", **more: Any) -> 
         *("--set", f"codex_config={config}", "--set", f"confdir={folder / 'ours'}"),
     ]
     with running(command, env={**os.environ, "MITMCODEX_BENCH_KEY": "bench"}) as process:
-        yield wait_for_info(info, process)
+        port, pid = wait_for_info(info, process)
+        try:
+            yield port, pid
+        finally:
+            if pid != process.pid:  # a profiler writes its report when what it watches ends, and does not end it
+                os.kill(pid, signal.SIGTERM)
+                process.wait(20)
 
 
 def mitmdump() -> str:

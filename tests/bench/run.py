@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from processes import Upstream, load, mitmcodex, plain_mitmdump
+from processes import Upstream, end_children_when_terminated, load, mitmcodex, plain_mitmdump
 
 PHASES = ("before head", "before first event", "silent", "mid-stream")
 TARGETS = ("direct", "plain", "ours")
@@ -170,6 +170,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def main() -> None:
+    end_children_when_terminated()
     options = parse_options()
     rounds = []
     for number_of_round in range(1, (1 if options.quick else options.rounds) + 1):

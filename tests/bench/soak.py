@@ -17,7 +17,7 @@ from pathlib import Path
 
 from client import Target
 from load import PHASES
-from processes import Log, Upstream, memory_kb, mitmcodex, open_files
+from processes import Log, Upstream, end_children_when_terminated, memory_kb, mitmcodex, open_files
 from script import Script
 
 CLIENTS = 24
@@ -122,6 +122,7 @@ async def run(soak: Soak, minutes: float, log: Log) -> list[str]:
 
 
 def main() -> None:
+    end_children_when_terminated()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))

@@ -16,7 +16,7 @@ from mitmcodex.conversation import Conversations, conversation_key, turn_metadat
 from mitmcodex.exchange import Exchange, Pairs, WireIdentity
 from mitmcodex.resources import Resources
 from mitmcodex.state.credentials import Credential
-from mitmcodex.upstream.fingerprint import HeaderFacts, headers_for
+from mitmcodex.upstream.fingerprint import HeaderFacts, Profile, headers_for
 from mitmcodex.upstream.providers import Provider, upstream_url
 from mitmcodex.upstream.transport import ConnectionKey, UpstreamRequest
 from mitmcodex.wire.errors import WireError
@@ -78,23 +78,32 @@ class Identity:
             "installation_id": identity.installation_id,
         }
         own = _from_codex(admission.headers) if admission.is_codex else self._made(exchange, identity)
-        hint = own.pop("routing_hint", "") or _routing_hint(exchange)
-        return HeaderFacts(**common, **own, routing_hint=hint)
+        made = {**_names(identity.profile, admission.call), "routing_hint": _routing_hint(exchange)}
+        return HeaderFacts(**common, **made | {name: value for name, value in own.items() if value})
 
     def _made(self, exchange: Exchange, identity: WireIdentity) -> dict[str, Any]:
         """Facts for a client that is not Codex (protocol.md 1.1)."""
-        values = identity.profile.values
-        made: dict[str, Any] = {"version": values.version, "user_agent": values.user_agent}
         if exchange.admission.call == "side":
-            return made
-        made |= {"originator": values.originator, "beta_features": values.beta_features}
+            return {}
         fields = exchange.canonical.fields if exchange.canonical else {}
         conversation = self._conversations.of(conversation_key(fields, exchange.admission.headers))
         thread = conversation.thread_id
-        made |= {"session_id": thread, "thread_id": thread, "request_id": thread, "window_id": f"{thread}:0"}
-        made["turn_metadata"] = turn_metadata(conversation, identity.installation_id, fields)
-        made["lite"] = _is_lite(fields)
-        return made
+        return {
+            "beta_features": identity.profile.values.beta_features,
+            "session_id": thread,
+            "thread_id": thread,
+            "request_id": thread,
+            "window_id": f"{thread}:0",
+            "turn_metadata": turn_metadata(conversation, identity.installation_id, fields),
+            "lite": _is_lite(fields),
+        }
+
+
+def _names(profile: Profile, call: str) -> dict[str, str]:
+    """What a client that does not name itself is called: the client that the profile was measured on."""
+    values = profile.values
+    names = {"version": values.version, "user_agent": values.user_agent}
+    return names if call == "side" else names | {"originator": values.originator}
 
 
 def _from_codex(headers: Pairs) -> dict[str, Any]:

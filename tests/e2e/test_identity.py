@@ -17,7 +17,7 @@ from mitmcodex.upstream.fingerprint import Entry, Profile, load
 from support.answers import challenge, say, service_headers
 from support.auth import ACCOUNT_ID, Login, write_login
 from support.backend import Backend
-from support.calls import AS_CODEX, CODEX_AGENT, CODEX_VERSION, UUID7, as_codex, generate
+from support.calls import AS_CODEX, CODEX_AGENT, CODEX_BODY, CODEX_VERSION, UUID7, as_codex, call, generate
 from support.fingerprint_table import CAPTURE, PROFILE, Row, captured, compare
 from support.proxy import Proxy
 from support.records import Request
@@ -150,6 +150,17 @@ def test_other_clients_get_the_profile_s_names(chatgpt: Proxy, backend: Backend)
     assert request.first("user-agent") == values.user_agent
     assert request.first("version") == values.version
     assert not any(request.has(name) for name in ("x-stainless-lang", "x-codex-other", "x-codex-turn-state"))
+
+
+def test_a_client_that_names_nothing_gets_the_profile_s_names(chatgpt: Proxy, backend: Backend) -> None:
+    """The path alone makes a caller count as Codex: what it does not say of itself, the profile says."""
+    assert call(chatgpt, "POST", "/backend-api/codex/responses", [], json.dumps(CODEX_BODY).encode()).status == 200
+    assert call(chatgpt, "GET", "/backend-api/wham/usage").status == 200
+    generation, side = backend.requests
+    values = load(PROFILE, paths.fingerprints()).values
+    names = (values.originator, values.user_agent, values.version)
+    assert tuple(generation.first(name) for name in ("originator", "user-agent", "version")) == names
+    assert side.first("user-agent") == values.user_agent and not side.has("originator")
 
 
 def test_codex_keeps_its_own(chatgpt: Proxy, backend: Backend) -> None:

@@ -81,8 +81,8 @@ def admit(request: http.Request, is_secure: bool) -> Admission:
         if is_credential:
             admission.secrets.append((key, value))
             raw_value = REDACTED.encode()
-        elif not _TOKEN.fullmatch(raw_name):
-            # "Authorization Bearer S: x": the parser refuses it, the secret may be anywhere in the line.
+        elif not _TOKEN.fullmatch(raw_name) or b"\n" in raw_value:
+            # "Authorization Bearer S: x" and the fold "x: 1\r\n Authorization: S": the secret may be anywhere in it.
             raw_name = raw_value = REDACTED.encode()
         if not is_credential or (is_secure and key != "authorization"):
             admission.headers.append((name, value))
@@ -160,6 +160,7 @@ class Gate:
             self._refuse(flow, error)
 
     def request(self, flow: http.HTTPFlow) -> None:
+        flow.request.trailers = None  # nobody reads them, and they may hold what a header may
         if flow.response is not None:
             return
         settings = self._settings_of()
@@ -168,7 +169,10 @@ class Gate:
             if admission is None or not admission.call:
                 # ``requestheaders`` broke: mitmproxy logs that and goes on, we don't.
                 raise WireError("internal", "The proxy failed to check this request. Its log says why.")
+            # The call is given back last: should the body's decoding break, mitmproxy goes on and we don't.
+            call, admission.call = admission.call, ""
             admission.body = self._body(flow.request, settings)
+            admission.call = call
         except WireError as error:
             self._refuse(flow, error)
 
@@ -180,6 +184,7 @@ class Gate:
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Parsers quote what they refuse; flow files and mitmweb keep the message."""
+        flow.request.trailers = None
         if flow.error is not None:
             flow.error.msg = without_quotes(flow.error.msg)
 

@@ -19,7 +19,9 @@ PARSERS = ("mitmproxy", "h2", "hpack", "h11", "wsproto")
 """Loggers that quote what a client sent as the repr of bytes: all of it goes, as no shape tells a secret there."""
 
 _LITERAL = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
-_BYTES = re.compile(rf"\bb{_LITERAL}")
+_CUT_LITERAL = r"""(?:'(?:[^'\\\n]|\\.)*…|"(?:[^"\\\n]|\\.)*…)"""
+"""What mitmproxy's ``proxy_debug`` leaves of a long one."""
+_BYTES = re.compile(rf"\bb(?:{_LITERAL}|{_CUT_LITERAL})")
 _QUOTES = re.compile(rf"(?<![\w'\"])b?{_LITERAL}")
 
 

@@ -18,7 +18,7 @@ from support.auth import Login
 from support.backend import Backend
 from support.events import ev_created, ev_text_delta, sse
 from support.proxy import Proxy
-from support.wire_client import ASK, Gone, Http1Client
+from support.wires import ASK, Gone, Http1Wire
 
 JSON = dict[str, Any]
 NAME = re.compile(r"(\d{6})-(\d{13})-([a-z0-9-]+)\.json")
@@ -60,13 +60,14 @@ def raw_text(folder: Path, what: str) -> str:
 
 def ask(port: int, path: str = "/v1/responses", headers: Pairs | None = None, body: bytes = ASK) -> bytes:
     """One whole answer, head and body."""
-    with Http1Client(port) as client:
-        client.post(body, path, [("connection", "close"), *(headers or [])])
-        return client.read_to_end()
+    with Http1Wire(port) as client:
+        fields = [("host", "localhost"), ("connection", "close"), ("content-length", str(len(body)))]
+        client.send("POST", path, [*fields, ("content-type", "application/json"), *(headers or [])], body)
+        return client.read_to_close()
 
 
 def body_of(proxy: Proxy) -> bytes:
-    with Http1Client(proxy.port) as client:
+    with Http1Wire(proxy.port) as client:
         client.post()
         client.read_head()
         return client.read_body()
@@ -138,14 +139,14 @@ def test_a_stream_is_on_disk_before_it_ends(tmp_path: Path, config: JSON, upstre
     """What the client has received can be read in both response files while the upstream goes on."""
     gate = Gate()
     upstream.queue([Head(), Data(FIRST_WORDS), Pause(gate), *say("the rest")[1:]])
-    with Proxy(tmp_path, config) as proxy, Http1Client(proxy.port) as client:
+    with Proxy(tmp_path, config) as proxy, Http1Wire(proxy.port) as client:
         client.post()
-        client.read_until(b"first words")
+        client.read_until(0, b"first words")
         assert "first words" in raw_text(tmp_path, "client-response")
         assert "first words" in raw_text(tmp_path, "upstream-response")
         assert '"ended"' not in raw_text(tmp_path, "client-response")
         gate.open()
-        client.read_until(b"response.completed")
+        client.read_until(0, b"response.completed")
 
 
 def test_a_cut_stream_leaves_its_partial_body(tmp_path: Path, config: JSON, upstream: Backend) -> None:
@@ -165,9 +166,9 @@ def test_an_aborted_client_leaves_its_partial_body(tmp_path: Path, config: JSON,
     gate = Gate()
     upstream.queue([Head(), Data(FIRST_WORDS), Pause(gate), End()])
     with Proxy(tmp_path, config) as proxy:
-        with Http1Client(proxy.port) as client:
+        with Http1Wire(proxy.port) as client:
             client.post()
-            client.read_until(b"first words")
+            client.read_until(0, b"first words")
         upstream.wait_for_call().wait_aborted()
         proxy.wait_idle()
     written = dumps(tmp_path)
@@ -204,9 +205,9 @@ def test_the_oldest_exchanges_are_dropped_whole(tmp_path: Path, config: JSON, up
 def test_what_has_no_exchange_leaves_no_file(tmp_path: Path, config: JSON, upstream: Backend) -> None:
     """Refusals of the gate and of the parser, and local answers, dump nothing."""
     with Proxy(tmp_path, config) as proxy:
-        with Http1Client(proxy.port) as client:
+        with Http1Wire(proxy.port) as client:
             client.send("GET", "/health", [("host", "localhost")])
-            assert client.read_head()[0] == 200
+            assert client.read_head()[":status"] == "200"
         assert ask(proxy.port, "/nowhere").startswith(b"HTTP/1.1 404")
         assert ask(proxy.port, headers=[("origin", "https://page.example")]).startswith(b"HTTP/1.1 403")
         assert ask(proxy.port, headers=[("content-encoding", "gzip")]).startswith(b"HTTP/1.1 400")

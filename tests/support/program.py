@@ -1,4 +1,4 @@
-"""mitmdump with our script, as a process of its own: for what a thread can't show (memory, reloads)."""
+"""mitmproxy's programs with our script, as processes: for what a thread can't show (memory, reloads, output)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,9 +20,18 @@ WAIT_S = 30.0
 
 
 class Program:
-    """``config`` is the user's settings file, written to ``folder``; ``script`` is what ``-s`` names."""
+    """``config`` is the user's settings file, written to ``folder``; ``script`` is what ``-s`` names; ``command`` are
+    the program and arguments of its own."""
 
-    def __init__(self, folder: Path, config: dict[str, Any], script: Path | None = None, stdin: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        script: Path | None = None,
+        stdin: str = "",
+        command: Sequence[str] = ("mitmdump",),
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.config_file = folder / "mitmcodex.yaml"
         self.configure({"state_dir": str(folder / "state"), **config})
         arguments = ["--mode", "reverse:http://codex.invalid@127.0.0.1:0", "--set", f"confdir={folder / 'ca'}"]
@@ -29,12 +39,12 @@ class Program:
         script = script or paths.script()
         environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(script.parent)}
         self._process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("mitmdump")), "-s", str(script), *arguments],
+            [str(Path(sys.executable).with_name(command[0])), "-s", str(script), *arguments, *command[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**environ, "PYTHONUNBUFFERED": "1"},
+            env={**environ, "PYTHONUNBUFFERED": "1", **(variables or {})},
             cwd=folder,
         )
         assert self._process.stdin is not None
@@ -67,6 +77,10 @@ class Program:
     def _match(self, pattern: str, times: int) -> re.Match[str] | None:
         matches = list(re.finditer(pattern, self.output))
         return matches[times - 1] if len(matches) >= times else None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def memory_bytes(self) -> int:
         """Resident set."""

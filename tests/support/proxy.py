@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from mitmproxy.tools.dump import DumpMaster
 
 from mitmcodex import stack
 from mitmcodex.process import Process
+from mitmcodex.slim import CHATTY
 
 WAIT_S = 20.0
 
@@ -64,6 +66,7 @@ class Proxy:
             await asyncio.wait([exchange.task for exchange in running if exchange.task])
 
     def __enter__(self) -> Self:
+        self._logging = logging.getLogRecordFactory(), logging.getLogger(CHATTY).level
         self._thread.start()
         assert self._started.wait(WAIT_S), "the proxy did not start"
         if self._error is not None:
@@ -74,6 +77,9 @@ class Proxy:
         self.loop.call_soon_threadsafe(self.master.shutdown)
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive(), "the proxy did not stop"
+        # The proxy sets these for its process, which is ours.
+        logging.setLogRecordFactory(self._logging[0])
+        logging.getLogger(CHATTY).setLevel(self._logging[1])
 
     def _run(self) -> None:
         try:
@@ -86,9 +92,10 @@ class Proxy:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         chosen = options.Options(mode=["reverse:http://codex.invalid@127.0.0.1:0"])
-        quiet = {"termlog_verbosity": "error"}  # as -q does
-        chosen.update_defer(**{"codex_config": str(self.config_file), **quiet, **self._mitm_options})
+        chosen.set(f"codex_config={self.config_file}", defer=True)
         self.master = DumpMaster(chosen, with_termlog=True, with_dumper=False)
+        quiet = {"termlog_verbosity": "error"}  # as -q does
+        chosen.update(**{**quiet, **self._mitm_options})
         self.addons = stack.build()
         own = [*self.addons, *self._extra]
         self.master.addons.add(*own)

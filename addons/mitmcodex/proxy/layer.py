@@ -151,6 +151,16 @@ class GuardedHttp1Server(Http1Server):
                 case _:
                     yield command
 
+    def read_body(self, event: events.Event) -> CommandGenerator[None]:
+        try:
+            yield from super().read_body(event)
+        except NotImplementedError:  # what mitmproxy has to say to trailers; the client would wait for ever
+            message = "HTTP/1.1 trailers are not supported."
+            yield commands.SendData(self.conn, _refusal(400, message))
+            yield commands.CloseConnection(self.conn)
+            assert self.stream_id is not None
+            yield ReceiveHttp(RequestProtocolError(self.stream_id, message, ErrorCode.GENERIC_CLIENT_ERROR))
+
     def send(self, event: HttpEvent) -> CommandGenerator[None]:
         if isinstance(event, ResponseProtocolError) and self.response is None:
             status = event.code.http_status_code()

@@ -61,6 +61,7 @@ _LINE_START = r"(?:(?m:^)|(?<=[\"'])|(?<=\\r\\n))"
 _NO_WORD = r"(?=[a-z.~-]{0,64}[A-Z0-9_+/])"
 """Tells a secret from an English word: "Bearer tokens", "Authorization failed"."""
 _VALUE = r"[^\"'\\\r\n]"
+_BLANKS = r"(?:\+|%20){0,8}"
 _QUERY_VALUE = r"[^&#\s\"'\\<>]"
 
 # name: (mark, characters that the secret runs over). The first that matches at a place wins.
@@ -76,7 +77,7 @@ _RULES: dict[str, tuple[str, str]] = {
         rf"(?i:(?<=[\"'])(?:{_KEYS}){_QUOTE}[ \t]{{0,8}}:[ \t]{{0,8}}{_QUOTE})",
         _VALUE,
     ),
-    "query": (rf"(?i:(?<=[?&])(?:{_spelled((*_QUERY_KEYS, *_SECRET_KEYS))})=)", _QUERY_VALUE),
+    "query": (rf"(?i:(?<=[?&]){_BLANKS}(?:{_spelled((*_QUERY_KEYS, *_SECRET_KEYS))}){_BLANKS}=)", _QUERY_VALUE),
     "form": (rf"(?i:(?<!-)(?:{_spelled(_SECRET_KEYS)})=)", _QUERY_VALUE),
     "userinfo": (r"(?<=://)(?=[^\s/@\"']{1,512}@)", r"[^\s/@\"']"),
     "jwt": (r"(?<!-)(?=eyJ[A-Za-z0-9_-]{2,4096}\.[A-Za-z0-9_-])", r"[A-Za-z0-9_.-]"),

@@ -41,4 +41,4 @@ fingerprint-table: venv  ## what the mock captured of us, beside the real client
 	PYTHONPATH=addons:tests $(PY) -m support.fingerprint_table $(ARGS)
 
 compare-secure: venv  ## secure mode beside the real codex responses-api-proxy
-	$(PY) tests/support/compare_secure.py $(ARGS)
+	PYTHONPATH=addons:tests $(PY) -m support.compare_secure $(ARGS)

@@ -10,7 +10,6 @@ import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -221,8 +220,7 @@ def _provider(settings: Settings, upstream: str, own: list[str], environ: Mappin
     if not settings.secure:
         return provision.choose(upstream, settings.providers, own, environ)
     provision.check_url(settings.upstream_url, "upstream_url")
-    if not urlsplit(settings.upstream_url).path.rstrip("/").endswith("/responses"):
-        raise SettingsError("upstream_url must be the whole URL of the call, its path ending in /responses")
     if not is_loopback(settings.listen.host):
         raise SettingsError("secure mode listens on loopback only")
-    return Provider(SECURE_NAME, "responses", settings.upstream_url, CredentialRef("stdin"), profile="passthrough")
+    provider = Provider(SECURE_NAME, "responses", settings.upstream_url, CredentialRef("stdin"), profile="passthrough")
+    return dataclasses.replace(provider, first_byte_timeout_s=0)  # this mode has no time limit (protocol.md 9)

@@ -37,7 +37,9 @@ class Identity:
         exchange.identity = identity = self._identity(provider, credential)
         admission = exchange.admission
         facts = self._facts(exchange, identity)
-        url = upstream_url(provider, admission.call, admission.path, _query(exchange, facts.version))
+        query = _query(exchange, facts.version)
+        # The secure mode takes upstream_url whole, whatever its path.
+        url = provider.base_url if admission.is_raw else upstream_url(provider, admission.call, admission.path, query)
         if url is None:
             raise WireError("not_found", f"The upstream {provider.name} ({provider.kind}) has no such call.")
         body = exchange.adapted

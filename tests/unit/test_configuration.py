@@ -157,23 +157,24 @@ def test_client_keys_in_force(environ: dict[str, str], file: Any, tmp_path: Path
 
 
 def test_secure_takes_the_url_whole_and_the_key_from_stdin(environ: dict[str, str]) -> None:
-    """secure: kind responses, passthrough profile, the URL with its query, the key from stdin and nowhere else."""
+    """secure: kind responses, passthrough profile, the URL with its query, the key from stdin alone, no time limit."""
     url = "https://x.example/openai/deployments/d/responses?api-version=1"
     provider = configuration.load({"secure": ["true"], "upstream_url": [url]}, environ).provider
     assert (provider.name, provider.kind, provider.base_url) == ("secure", "responses", url)
     assert (provider.profile, provider.credential.how) == ("passthrough", "stdin")
+    assert provider.first_byte_timeout_s == 0
 
 
 @pytest.mark.parametrize(
     ("sets", "expected"),
     [
         ({"upstream_url": ["http://example.com/v1/responses"]}, "upstream_url: must be https"),
-        ({"upstream_url": ["https://example.com/v1"]}, "path ending in /responses"),
+        ({"upstream_url": ["nonsense"]}, "upstream_url: must be like https://HOST/PATH"),
         ({"listen": ["0.0.0.0:1"]}, "secure mode listens on loopback only"),
     ],
 )
 def test_secure_refuses(environ: dict[str, str], sets: dict[str, object], expected: str) -> None:
-    """secure: no plain http to another machine, no URL but that of the call, no listener for others."""
+    """secure: no plain http to another machine, no half URL, no listener for others."""
     assert expected in refusal({"secure": ["true"], **sets}, environ)
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,8 @@ from mitmproxy.tools.dump import DumpMaster
 from mitmcodex import setup_codex
 from mitmcodex.process import Process
 from mitmcodex.schema import Listen, Settings
+from mitmcodex.state import credentials
+from mitmcodex.upstream.providers import Provider
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +32,7 @@ def block(settings: Settings, listening: list[Listen]) -> str:
     rows = [
         ("listening", ", ".join(f"http://{one}" for one in listening)),
         ("upstream", upstream),
-        ("credential", str(provider.credential)),
+        ("credential", f"{provider.credential}{_lifetime(provider)}"),
         ("profile", provider.profile or "by the client that calls"),
         ("client key", "needed" if settings.client_keys else "none needed"),
         ("dumps", str(settings.dump_dir or "off")),
@@ -37,6 +40,19 @@ def block(settings: Settings, listening: list[Listen]) -> str:
     table = "\n".join(f"  {name:<12}{value}" for name, value in rows)
     paste = setup_codex.profile_text(listening[0], needs_key=bool(settings.client_keys))
     return f"mitmcodex\n{table}\n\nFor Codex (`mitmcodex setup codex --write` puts it in place):\n\n{paste}"
+
+
+def _lifetime(provider: Provider) -> str:
+    """How long a login's access token lasts: nobody here renews it."""
+    expires_at = credentials.expires_at(provider.credential, provider.kind)
+    left_s = expires_at - time.time()
+    if not expires_at:
+        return ""
+    if left_s <= 0:
+        return " (EXPIRED: run `codex login`)"
+    if left_s < 3600:
+        return f" (EXPIRES in {left_s / 60:.0f} minutes)"
+    return f" (until {time.strftime('%Y-%m-%d %H:%M', time.localtime(expires_at))})"
 
 
 class Announce:

@@ -16,6 +16,7 @@ from mitmcodex.announce import Announce, block
 from mitmcodex.process import Process
 from mitmcodex.schema import Listen, Settings
 from mitmcodex.upstream.providers import CredentialRef, Provider
+from support.auth import write_login
 
 WORK = Provider("work", "responses", "https://u.example/v1?key=canary", CredentialRef("env", "WORK_KEY"))
 
@@ -50,6 +51,19 @@ def test_the_block_says_what_holds() -> None:
 def test_the_demo_says_so_loudly() -> None:
     """Nobody shall take made-up answers for real ones."""
     assert "DEMO: made-up answers" in block(Settings(), [Listen()])
+
+
+@pytest.mark.parametrize(
+    ("left_s", "expected"),
+    [(-60, "(EXPIRED: run `codex login`)"), (1830, "(EXPIRES in 30 minutes)"), (90000, "(until 20")],
+)
+def test_a_login_says_how_long_it_lasts(tmp_path: Path, left_s: int, expected: str) -> None:
+    """An access token that has expired, or will within the hour, is told at the start."""
+    login = write_login(tmp_path / "auth.json", expires_in_s=left_s)
+    provider = Provider("chatgpt", "chatgpt", "https://u.example/codex", CredentialRef("codex", str(login.path)))
+    text = block(Settings(provider=provider), [Listen()])
+    assert f"{login.path} {expected}" in text
+    assert login.access_token not in text
 
 
 def test_a_client_key_is_part_of_what_to_paste() -> None:

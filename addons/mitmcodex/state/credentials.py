@@ -96,6 +96,17 @@ def exists(ref: Reference, kind: str) -> bool:
     return True
 
 
+def expires_at(ref: Reference, kind: str) -> float:
+    """When what the reference leads to expires, in Unix seconds; 0 = never, or nobody knows."""
+    if ref.how not in ("codex", "file"):
+        return 0.0
+    try:
+        store = store_for(ref, kind)
+        return store.load().expires_at if isinstance(store, StoredCredential) else 0.0
+    except CredentialError:
+        return 0.0
+
+
 class NoCredential:
     """For a provider that asks for none."""
 

@@ -22,7 +22,6 @@ from mitmcodex.keepalive import Keepalive
 from mitmcodex.observers import Observers
 from mitmcodex.process import Process
 from mitmcodex.resources import Resources
-from mitmcodex.slots import Slots
 from mitmcodex.upstream.retry import MAX_ATTEMPTS
 from mitmcodex.upstream.transport import UpstreamCall
 from mitmcodex.wire.errors import WireError, reply_for
@@ -41,13 +40,15 @@ class Egress:
         self._resources = resources
         self._stages = stages
         self._observers = observers
-        settings = process.current
-        self._slots = Slots(settings.max_concurrency, settings.max_queue)
+        self._resize()
 
     def configure(self, updated: set[str]) -> None:
         if {"codex_max_concurrency", "codex_max_queue"} & updated:
-            settings = self._process.current
-            self._slots.resize(settings.max_concurrency, settings.max_queue)
+            self._resize()
+
+    def _resize(self) -> None:
+        settings = self._process.current
+        self._process.slots.resize(settings.max_concurrency, settings.max_queue)
 
     # -- one exchange -------------------------------------------------------------------------
 
@@ -63,7 +64,7 @@ class Egress:
         try:
             with exchange.leg.held_open():
                 try:
-                    async with self._slots.held(), asyncio.timeout(limit_s):
+                    async with self._process.slots.held(), asyncio.timeout(limit_s):
                         await self._attempts(exchange, observers)
                 except asyncio.CancelledError:
                     exchange.outcome = "aborted"
@@ -195,8 +196,8 @@ class Egress:
 
     def _foreign(self, step: str) -> list[Any]:
         """A user's own addons (``-s mine.py``) that have a stage's methods: innermost, in the order they were given."""
-        own = {*map(id, self._stages), id(self)}
-        return [x for x in traverse(ctx.master.addons.chain) if hasattr(x, step) and id(x) not in own]
+        own = (*map(type, self._stages), Egress)  # by type: after a reload the chain holds another build's stages
+        return [x for x in traverse(ctx.master.addons.chain) if hasattr(x, step) and not isinstance(x, own)]
 
 
 async def _tapped(call: UpstreamCall, observers: Observers) -> AsyncIterator[bytes]:

@@ -13,6 +13,7 @@ from mitmproxy import http, master
 from mitmcodex.conversation import Conversations
 from mitmcodex.exchange import Admission, Exchange
 from mitmcodex.schema import Settings
+from mitmcodex.slots import Slots
 from mitmcodex.upstream.retry import BlockedUpstreams
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Process:
     begin: Callable[[Exchange], None] = _no_egress
     """How the seam starts an exchange: the egress of the newest build, also for connections that are open already."""
     running: set[Exchange] = field(default_factory=set)
+    slots: Slots = field(default_factory=Slots)
     admissions: WeakKeyDictionary[http.HTTPFlow, Admission] = field(default_factory=WeakKeyDictionary)
     numbers_given: int = 0
     is_announced: bool = False

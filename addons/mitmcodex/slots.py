@@ -13,7 +13,7 @@ from mitmcodex.wire.errors import WireError
 class Slots:
     """First come, first served. ``limit`` 0 = no limit; more than ``max_queue`` waiters are turned away."""
 
-    def __init__(self, limit: int, max_queue: int) -> None:
+    def __init__(self, limit: int = 0, max_queue: int = 0) -> None:
         self._limit = limit
         self._max_queue = max_queue
         self._held = 0

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from mitmcodex.egress import Egress
 from support.answers import Answer, Data, End, Gate, Head, Pause, Stall, say
 from support.backend import Backend
 from support.events import ev_completed, ev_created, ev_message_added, ev_text_delta, sse
@@ -184,7 +183,7 @@ def test_a_shutdown_aborts_what_runs(start: Start, api_backend: Backend, phase: 
 def test_a_client_that_goes_while_it_waits_leaves_the_queue(start: Start, api_backend: Backend) -> None:
     """With one call allowed, the second waits and goes; the third, not the second, reaches the upstream after it."""
     proxy = start(max_concurrency=1, max_queue=1)
-    slots = proxy.addon(Egress)._slots
+    slots = proxy.process.slots
 
     async def waiting(count: int) -> None:
         while slots.waiting != count:

@@ -70,7 +70,7 @@ class Canonical:
     call: str
     body: bytes
     fields: dict[str, Any]
-    """The parsed body; empty for calls that are no generation."""
+    """The parsed body of a generation or a compaction; empty for all other calls."""
     wants_stream: bool
     losses: list[Loss] = field(default_factory=list)
 

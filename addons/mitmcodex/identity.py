@@ -77,7 +77,6 @@ class Identity:
             "is_fedramp": credential.is_fedramp,
             "content_type": emission.first(admission.headers, "content-type"),
             "accept": emission.first(admission.headers, "accept") if admission.is_codex else "",
-            "installation_id": identity.installation_id,
         }
         own = _from_codex(admission.headers) if admission.is_codex else self._made(exchange, identity)
         made = {**_names(identity.profile, admission.call), "routing_hint": _routing_hint(exchange)}
@@ -92,6 +91,7 @@ class Identity:
         thread = conversation.thread_id
         return {
             "beta_features": identity.profile.values.beta_features,
+            "installation_id": identity.installation_id,
             "session_id": thread,
             "thread_id": thread,
             "request_id": thread,
@@ -121,6 +121,7 @@ def _from_codex(headers: Pairs) -> dict[str, Any]:
         "request_id": emission.first(headers, "x-client-request-id"),
         "window_id": emission.first(headers, "x-codex-window-id"),
         "turn_metadata": emission.first(headers, "x-codex-turn-metadata"),
+        "installation_id": emission.first(headers, "x-codex-installation-id"),
         "turn_state": emission.first(headers, "x-codex-turn-state"),
         "beta_features": emission.first(headers, "x-codex-beta-features"),
         "routing_hint": emission.first(headers, "x-codex-routing-hint"),

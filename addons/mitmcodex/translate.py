@@ -18,10 +18,13 @@ from mitmcodex.wire.responses_request import decode_request
 class Translate:
     def upstream_request(self, exchange: Exchange) -> None:
         admission = exchange.admission
-        if admission.call != "responses" or admission.is_raw:
+        if admission.call not in ("responses", "compact") or admission.is_raw:
             exchange.canonical = Canonical(admission.call, admission.body, {}, wants_stream=False)
             return
         fields, wants_stream = decode_request(admission.body)
+        if admission.call == "compact":
+            exchange.canonical = Canonical("compact", admission.body, fields, wants_stream=False)
+            return
         exchange.canonical = Canonical("responses", admission.body, fields, wants_stream)
         exchange.encoder = ResponsesEncoder(admission.is_codex, str(fields.get("model") or ""))
 

@@ -140,6 +140,22 @@ def test_other_clients_get_ids_that_are_stable_per_conversation(chatgpt: Proxy, 
     assert ours["turn_id"] != later["turn_id"] and ours["installation_id"] == later["installation_id"]
 
 
+def test_compaction_belongs_to_its_conversation(chatgpt: Proxy, backend: Backend) -> None:
+    """A foreign client's compaction goes out under the ids of the conversation that it compacts, with its model as the
+    routing hint; a Codex client's own installation id is kept."""
+    fields = {"model": "gpt-5.5", "instructions": "Be brief.", "input": [{"role": "user", "content": "of rivers"}]}
+    body = json.dumps(fields).encode()
+    assert generate(chatgpt, **fields).status == call(chatgpt, "POST", "/v1/responses/compact", [], body).status == 200
+    theirs = [*AS_CODEX, ("x-codex-installation-id", UUID7)]
+    assert call(chatgpt, "POST", "/v1/responses/compact", theirs, body).status == 200
+    generation, compaction, codex = backend.requests
+    assert all(generation.first(name) == compaction.first(name) != "" for name in IDS)
+    assert compaction.first("x-codex-routing-hint") == codex.first("x-codex-routing-hint") == "model=gpt-5.5"
+    metadata = json.loads(generation.first("x-codex-turn-metadata"))
+    assert compaction.first("x-codex-installation-id") == metadata["installation_id"]
+    assert codex.first("x-codex-installation-id") == UUID7
+
+
 def test_other_clients_get_the_profile_s_names(chatgpt: Proxy, backend: Backend) -> None:
     """A foreign User-Agent, its version and its own headers stay behind; the profile speaks for it."""
     foreign = [("user-agent", "OpenAI/Python 2.0"), ("x-stainless-lang", "python"), ("x-codex-other", "1")]

@@ -14,6 +14,7 @@ from mitmcodex.coding import CodingError, decode
 from mitmcodex.exchange import Exchange, Pairs
 from mitmcodex.process import Process
 from mitmcodex.state.recordings import Recording, Recordings
+from mitmcodex.wire.redact import REDACTED
 
 
 class Record:
@@ -44,7 +45,7 @@ class Record:
         body = exchange.request.body if exchange.adapted is None else exchange.adapted
         with self._recording(exchange) as recording:
             request = exchange.request
-            recording.request(_upstream(exchange), request.method, request.url, request.headers, body)
+            recording.request(_upstream(exchange), request.method, request.url, _sent(exchange), body)
 
     def upstream_responded(self, exchange: Exchange) -> None:
         if exchange.admission.is_raw or exchange.upstream is None:
@@ -93,6 +94,13 @@ def _pairs(exchange: Exchange) -> Pairs:
     """The client's headers as they stand in the flow, where the gate left a mark in place of each credential."""
     fields = exchange.flow.request.headers.fields
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
+
+
+def _sent(exchange: Exchange) -> Pairs:
+    """The upstream's headers. Those that the settings add may hold a key under any name."""
+    assert exchange.request is not None and exchange.provider is not None
+    added = {name.lower() for name, _ in exchange.provider.headers}
+    return [(name, REDACTED if name.lower() in added else value) for name, value in exchange.request.headers]
 
 
 def _client_body(exchange: Exchange) -> bytes:

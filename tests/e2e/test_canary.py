@@ -14,13 +14,17 @@ import pytest
 from mitmproxy import http
 from mitmproxy.io import FlowReader
 
+from mitmcodex import gate, logfilter
+from mitmcodex.exchange import Exchange
+from mitmcodex.wire import redact
 from support import canary
-from support.answers import say
+from support.answers import Pairs, reply, say
 from support.auth import Login, jwt
 from support.backend import Backend
 from support.canary import secret
 from support.proxy import Proxy
-from support.wires import Http1Wire
+from support.tls import Authority
+from support.wires import Gone, Http1Wire, Http2Wire
 
 JSON = dict[str, Any]
 HEADERS = (
@@ -217,3 +221,148 @@ def test_credentials_of_bad_requests_are_nowhere(
     assert canary.leaks(watched.artefacts() | answers, requests) == {}
     assert upstream.requests == []
     assert caplog.text.count("client disconnect") >= len(requests)
+
+
+H2_HEADERS: dict[str, Callable[[str, str], Pairs]] = {
+    "over HTTP/2": lambda name, value: [(name, value)],
+    "twice over HTTP/2": lambda name, value: [(name, "first"), (name, value)],
+}
+H2_FAULTS: dict[str, Callable[[str, str], Pairs]] = {
+    "in upper case": lambda name, value: [(name.upper(), value)],
+    "and a header of HTTP/1": lambda name, value: [(name, value), ("connection", "close")],
+    "and a late pseudo-header": lambda name, value: [(name, value), (":path", "/")],
+    "with a line break": lambda name, value: [(name, f"1\r\n{value}")],
+    "as a name": lambda name, value: [(f"{name} {value}", "x")],
+}
+
+
+def planted_fields(forms: dict[str, Callable[[str, str], Pairs]]) -> dict[str, Pairs]:
+    return {
+        f"{name} {form}": fields(name, secret(f"{name} {form}")) for name in HEADERS for form, fields in forms.items()
+    }
+
+
+def test_credentials_over_http2_are_nowhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, upstream: Backend
+) -> None:
+    """Headers, the query and trailers over HTTP/2, and requests whose headers its parser refuses."""
+    watched = Watched(tmp_path, caplog, to(upstream))
+    good, faulty = planted_fields(H2_HEADERS), planted_fields(H2_FAULTS)
+    trailers = {f"{name} as an HTTP/2 trailer": name for name in HEADERS}
+    answers = {}
+    with watched.proxy as proxy:
+        with Http2Wire(proxy.port) as client:
+            for place, fields in good.items():
+                answers[place] = client.read_body(client.send("POST", "/v1/responses", fields, BODY))
+            number = client.send("POST", f"/v1/responses?key={secret('query over HTTP/2')}", [], BODY)
+            answers["query"] = client.read_body(number)
+            for place, name in trailers.items():
+                number = client.send("POST", "/v1/responses", [], BODY, trailers=[(name, secret(place))])
+                answers[place] = client.read_body(number)
+        for fields in faulty.values():
+            with Http2Wire(proxy.port) as client, contextlib.suppress(Gone):
+                client.h2.config.validate_outbound_headers = client.h2.config.normalize_outbound_headers = False
+                client.read_body(client.send("POST", "/v1/responses", fields, BODY))
+    places = [*good, *faulty, *trailers, "query over HTTP/2"]
+    assert canary.leaks(watched.artefacts() | answers, places) == {}
+    assert all(b"response.completed" in answer for answer in answers.values())
+    assert len(upstream.requests) == len(answers)
+
+
+CALLERS = {"codex": ["Originator: codex_exec", "User-Agent: codex_exec/0.169.0"], "other": []}
+"""Each gets its errors in a form of its own."""
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_errors_quote_no_credential(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, upstream: Backend, caller: str
+) -> None:
+    """An upstream's refusal that quotes the key in its body: the key is in no answer, log or dump."""
+    key = "sk-" + secret("key file")
+    (tmp_path / "key").write_text(key)
+    quoted = {"error": {"message": f"Incorrect API key provided: {key}.", "code": "invalid_api_key"}}
+    watched = Watched(tmp_path, caplog, to(upstream, credential={"file": str(tmp_path / "key")}))
+    upstream.queue(reply(401, quoted), reply(500, quoted), reply(500, quoted), reply(500, quoted))
+    with watched.proxy as proxy:
+        refused = ask(proxy.port, post(*CALLERS[caller]))
+        failed = ask(proxy.port, post(*CALLERS[caller]))
+    assert b"refused the credential" in refused and b" 5" in failed.partition(b"\r\n")[0]
+    left = watched.artefacts()
+    dumps = {name: content for name, content in left.items() if "/dumps/" in name}
+    assert canary.leaks({"refused": refused, "log": left["log"], **dumps}, ["key file"]) == {}
+    assert any(b"Incorrect API key" in content for content in dumps.values())
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_secret_in_the_upstreams_url_is_nowhere(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    make_backend: Callable[..., Backend],
+    ca: Authority,
+    scheme: str,
+    caller: str,
+) -> None:
+    """A base_url with a key in its query that can't be reached, or where TLS fails; headers from the settings."""
+    upstream = make_backend(tls=ca.server_context())  # the proxy is not told to trust it
+    origin = upstream.origin if scheme == "https" else "http://127.0.0.1:1"
+    entry = {"base_url": f"{origin}/v1?api-key={secret('url')}", "headers": [["x-own", secret("provider header")]]}
+    watched = Watched(tmp_path, caplog, to(upstream, **entry))
+    with watched.proxy as proxy:
+        answer = ask(proxy.port, post(*CALLERS[caller]))
+    assert b"HTTP/1.1 502" in answer and b"127.0.0.1" in answer
+    left = watched.artefacts()
+    assert canary.leaks({**left, "answer": answer}, ["url", "provider header"]) == {}
+    assert any(b"x-own" in content for name, content in left.items() if "upstream-request" in name)
+
+
+class Careless:
+    """A user's stage whose exceptions quote all that it saw."""
+
+    def __init__(self, step: str) -> None:
+        setattr(self, step, self._fail)
+
+    def _fail(self, exchange: Exchange) -> None:
+        raise KeyError(exchange, exchange.admission, exchange.request, exchange.credential, secret("exception"))
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("step", ["upstream_request", "upstream_response", "upstream_done"])
+def test_an_exceptions_text_is_nowhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, upstream: Backend, step: str, caller: str
+) -> None:
+    """A stage fails with an exception that quotes the exchange: the log and the client get its type and place alone."""
+    (tmp_path / "key").write_text(secret("key file"))
+    config = to(upstream, credential={"file": str(tmp_path / "key")})
+    watched = Watched(tmp_path, caplog, config, (Careless(step),))
+    with watched.proxy as proxy:
+        answer = ask(proxy.port, post(f"x-api-key: {secret('client')}", *CALLERS[caller]))
+    places = ["exception", "client", "key file", *UPSTREAM]
+    assert canary.leaks({**watched.artefacts(), "answer": answer}, places) == {}
+    assert "KeyError at test_canary.py" in caplog.text
+    assert (b"KeyError" in answer) == (step != "upstream_done")
+
+
+def test_the_search_finds_what_is_not_redacted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, upstream: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With redaction off, the secrets are found in each kind of artefact: the searches above can fail."""
+    monkeypatch.setattr(gate, "CREDENTIAL_HEADERS", ())
+    monkeypatch.setattr(redact, "is_credential_header", lambda name: False)
+    monkeypatch.setattr(logfilter, "_without_bytes", lambda text: text)
+    watched = Watched(tmp_path, caplog, to(upstream))
+    good, bad = good_requests(), bad_requests()
+    kept = {place: good[place] for place in ("x-goog-api-key plain", "cookie plain")}
+    logged = {place: bad[place] for place in ("x-oai-attestation as a name",)}
+    with watched.proxy as proxy:
+        ask_all(proxy.port, kept | logged)
+    holders = canary.leaks(watched.artefacts(), [*kept, *logged])
+    for place in kept:
+        assert {kind_of(name) for name in holders[place]} >= {"flows", "flows.har", "client-request"}
+    assert "log" in holders["x-oai-attestation as a name"]
+
+
+def kind_of(artefact: str) -> str:
+    """flows | flows.har | log | client-request …"""
+    name = Path(artefact).name
+    return name.split("-", 2)[2].removesuffix(".json") if "/dumps/" in artefact else name

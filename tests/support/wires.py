@@ -140,12 +140,14 @@ class Http2Wire(Wire):
         """The number of the new stream."""
         return self.send("POST", path, [("content-type", "application/json")], body)
 
-    def send(self, method: str, path: str, headers: Pairs, body: bytes = b"") -> int:
+    def send(self, method: str, path: str, headers: Pairs, body: bytes = b"", trailers: Pairs | None = None) -> int:
         number: int = self.h2.get_next_available_stream_id()
         pseudo = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
         self.h2.send_headers(number, [*pseudo, *headers], end_stream=not body)
         if body:
-            self.h2.send_data(number, body, end_stream=True)
+            self.h2.send_data(number, body, end_stream=not trailers)
+        if trailers:
+            self.h2.send_headers(number, trailers, end_stream=True)
         self._bodies[number] = bytearray()
         self._flush()
         return number

@@ -13,6 +13,7 @@ from mitmcodex.exchange import Admission, ClientLeg, Exchange
 from mitmcodex.process import Process
 from mitmcodex.record import Record
 from mitmcodex.schema import Settings
+from mitmcodex.upstream.providers import Provider
 from mitmcodex.upstream.transport import UpstreamHead, UpstreamRequest
 from mitmcodex.wire.redact import REDACTED
 
@@ -34,7 +35,9 @@ def _exchange(number: int = 1, is_raw: bool = False) -> Exchange:
 
 def _attempt(record: Record, exchange: Exchange, data: bytes, how: str) -> None:
     exchange.attempt += 1
-    exchange.request = UpstreamRequest("POST", "https://h.test/x", (("authorization", "Bearer S"),), b"coded")
+    exchange.provider = Provider("work", "responses", "https://h.test", headers=(("X-Own", "S"),))
+    sent = (("authorization", "Bearer S"), ("x-own", "S"))
+    exchange.request = UpstreamRequest("POST", "https://h.test/x", sent, b"coded")
     exchange.adapted = b'{"input":"hi","stream":true}'
     record.upstream_requested(exchange)
     exchange.upstream = UpstreamHead("HTTP/2", 200, "", (*SSE, ("set-cookie", "__cf_bm=S")))
@@ -66,7 +69,8 @@ def test_an_exchange_leaves_a_pair_for_each_side_and_attempt(tmp_path: Path) -> 
     names = [(pair["name"], pair["value"]) for pair in client["headers"]]
     assert names[: len(FIELDS)] == [(name.decode(), value.decode()) for name, value in FIELDS]
     assert files[f"{start}upstream-request"]["body"] == {"input": "hi", "stream": True}
-    assert files[f"{start}upstream-request"]["headers"] == [{"name": "authorization", "value": REDACTED}]
+    hidden = [{"name": name, "value": REDACTED} for name in ("authorization", "x-own")]
+    assert files[f"{start}upstream-request"]["headers"] == hidden
     assert files[f"{start}upstream-response"]["headers"][1] == {"name": "set-cookie", "value": REDACTED}
     ends = [(files[f"{start}{side}-response"]["body"], files[f"{start}{side}-response"]["ended"]) for side in sides]
     assert ends == [("data: 2\n\n", "complete"), ("data: 1\n\n", "overloaded"), ("data: 2\n\n", "complete")]

@@ -70,7 +70,6 @@ class Process:
         await asyncio.gather(*tasks, return_exceptions=True)
         for transport in self.transports.values():
             await transport.aclose()
-        self.transports.clear()
 
     def next_number(self) -> int:
         """The number of a new exchange, from 1; names its dump files."""

@@ -74,7 +74,6 @@ def test_the_end_comes_in_order() -> None:
         process.transports[ConnectionKey("p", "a", "direct", "f", "curl")] = Connections(ended)  # type: ignore[assignment]
         await begun.wait()
         await process.aclose()
-        assert process.transports == {}
 
     asyncio.run(inside())
     assert ended == ["exchange", "connections"]

@@ -45,6 +45,8 @@ class Leg:
 
     async def emit(self, payload: Emission) -> None:
         """Hand something to the client; returns when there is room for more."""
+        if self._connection.closed:
+            return  # a keep-alive or a kill that comes late; the layer may have forgotten this connection
         if type(payload) is bytes and (writer := self._direct_writer()) is not None:
             # Between the head and the end mark of a chunked HTTP/1.1 answer the layers would only frame the piece:
             # written past them it costs a quarter (mitmproxy.md 2.3). Head, end, errors go through them as ever.
@@ -60,7 +62,7 @@ class Leg:
         """The client's writer once, and as long as, a piece may be written past the layers."""
         if self._writer is None:
             self._writer = self._find_writer()
-        if self._writer is None or self._connection.closed or self._writer.is_closing():
+        if self._writer is None or self._writer.is_closing():
             return None
         return self._writer
 
@@ -69,7 +71,7 @@ class Leg:
         context = self._connection.context
         if not isinstance(server, Http1Server) or context.client.tls or context.options.store_streamed_bodies:
             return None
-        if server.response is None or server.stream_id != self._connection.stream_id:
+        if server.response is None:
             return None  # the head is not out yet: a hook (intercept, say) holds it
         if server.response.stream is not True or "chunked" not in server.response.headers.get("transfer-encoding", ""):
             return None  # an addon wants to see the pieces, or the framing is not chunked

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     codex.set_defaults(command=_setup_codex)
 
     secure = commands.add_parser("secure", help="strict proxy for one URL; the API key is read from stdin")
-    secure.add_argument("--port", type=int, default=0, help="on 127.0.0.1; a free one when left out")
+    secure.add_argument("--port", type=_port, default=0, help="on 127.0.0.1; a free one when left out")
     secure.add_argument("--server-info", metavar="FILE", help='gets {"port":N,"pid":N}')
     secure.add_argument("--http-shutdown", action="store_true", help="GET /shutdown ends it")
     secure.add_argument("--upstream-url", metavar="URL", help="whole URL, its query included")
@@ -61,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
         _add_set(sub := config.add_parser(name, help=text))
         sub.set_defaults(command=command)
     return parser
+
+
+def _port(text: str) -> int:
+    """Raises ValueError."""
+    if not 0 <= (port := int(text)) <= 65535:
+        raise ValueError(text)
+    return port
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:
@@ -110,8 +117,6 @@ def _setup_codex(args: argparse.Namespace, _: list[str]) -> int:
 
 
 def _secure(args: argparse.Namespace, _: list[str]) -> int:
-    if not 0 <= args.port <= 65535:
-        raise SettingsError("--port must be from 0 to 65535")
     if os.environ.get("OPENAI_API_KEY"):
         print("mitmcodex: OPENAI_API_KEY is set in the environment too: use env -u OPENAI_API_KEY", file=sys.stderr)
     listen = f"127.0.0.1:{args.port}"

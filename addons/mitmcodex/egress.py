@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -144,6 +145,9 @@ class Egress:
     async def _break(self, exchange: Exchange, observers: Observers, error: WireError) -> None:
         """The exchange failed: with an answer of its own while no head is out, else by an end that tells the truth."""
         log.warning(f"exchange {exchange.number}: {describe(error)}")
+        if self._process.current.secure:
+            # That mode is quiet, and its client is told nothing but the status (protocol.md 9).
+            print(f"forwarding error: forwarding request to upstream: {describe(error)}", file=sys.stderr, flush=True)
         exchange.outcome = "failed" if exchange.committed else "refused"
         if exchange.flow.response is None and not exchange.committed:
             await self._answer(exchange, observers, self._error_reply(exchange, error))

@@ -227,7 +227,9 @@ class Gate:
 
     def _route_secure(self, flow: http.HTTPFlow, admission: Admission, settings: Settings) -> None:
         """Exactly what the Codex CLI's own strict proxy takes (protocol.md 9)."""
-        match flow.request.method, flow.request.path:
+        request = flow.request
+        # The raw method: mitmproxy's is in upper case. An absolute target ("POST http://…") is no path either.
+        match request.data.method.decode("latin-1"), request.authority + request.path:
             case "POST", "/v1/responses":
                 admission.call = "responses"
             case "GET", "/shutdown" if settings.http_shutdown:

@@ -18,6 +18,9 @@ from mitmcodex.wire.redact import REDACTED, scrub
 PARSERS = ("mitmproxy", "h2", "hpack", "h11", "wsproto")
 """Loggers that quote what a client sent as the repr of bytes: all of it goes, as no shape tells a secret there."""
 
+WEB = ("mitmproxy.tools.web.master", "mitmproxy.tools.web.webaddons")
+"""Loggers that print the address of mitmweb with its token, without which nobody can log in."""
+
 _LITERAL = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _CUT_LITERAL = r"""(?:'(?:[^'\\\n]|\\.)*…|"(?:[^"\\\n]|\\.)*…)"""
 """What mitmproxy's ``proxy_debug`` leaves of a long one."""
@@ -56,6 +59,8 @@ class RedactingFactory:
 
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self.inner(*args, **kwargs)
+        if record.name in WEB:
+            return record
         redact = _without_bytes if record.name.partition(".")[0] in PARSERS else scrub
         message = _message(record)
         clean = redact(message)

@@ -108,3 +108,15 @@ def test_a_message_loses_what_it_quotes() -> None:
     message = f"Client's request: invalid content-length header: '{SECRET}', b'{SECRET}'; mitmproxy's limit"
     clean = "Client's request: invalid content-length header: '[redacted]', '[redacted]'; mitmproxy's limit"
     assert logfilter.without_quotes(message) == clean
+
+
+def test_the_token_of_mitmweb_is_shown(shown: Shown) -> None:
+    """Without it nobody could log in to mitmweb on a machine without a browser."""
+    logging.getLogger("mitmproxy.tools.web.master").info("Web server listening at http://127.0.0.1:8081/?token=0af1")
+    assert "?token=0af1" in shown.out.getvalue()
+
+
+def test_a_data_record_that_was_cut_is_redacted_to_its_end(shown: Shown) -> None:
+    """``proxy_debug`` cuts long records, so that the closing quote is missing."""
+    logging.getLogger("mitmproxy.proxy.server").info(f">> DataReceived(client, b'POST / x: 1\\r\\n {SECRET} y…")
+    assert SECRET not in shown.out.getvalue() and "DataReceived" in shown.out.getvalue()

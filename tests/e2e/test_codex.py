@@ -109,11 +109,11 @@ def test_usage_limit_is_told_once_with_its_time(way: Way) -> None:
     assert len(way.turns) == 1
 
 
-def test_premature_cut_is_recovered(way: Way) -> None:
-    """A stream that breaks before its end costs one more POST, and the user sees the text."""
+def test_cut_before_anything_is_never_seen_by_codex(way: Way) -> None:
+    """A stream that breaks before it said anything is asked for again by the proxy: Codex posts once."""
     run = way.codex.exec("[[cut:second try]]", way.work)
     assert (run.code, run.said) == (0, ["second try"]), run.errors
-    assert len(way.turns) == 2
+    assert (len(way.turns), way.proxy.process.numbers_given) == (2, 1)
     check_one_identity(way, connections=2)
 
 
@@ -123,7 +123,7 @@ def test_cut_in_the_middle_is_told_to_codex(way: Way) -> None:
     way.backend.queue([Head(), Data(sse(begun)), Cut("reset")])
     run = way.codex.exec("[[say:the whole of it]]", way.work)
     assert (run.code, run.said) == (0, ["the whole of it"]), run.errors
-    assert len(way.turns) == 2
+    assert (len(way.turns), way.proxy.process.numbers_given) == (2, 2)
     check_one_identity(way)
 
 

@@ -10,6 +10,7 @@ from mitmproxy import flow as mflow
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
 from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.utils import asyncio_utils
 
 from mitmcodex.exchange import Failed
 from mitmcodex.process import Process
@@ -61,5 +62,6 @@ class Intake:
             error = exchange.flow.error
             if error is not None and error.msg == mflow.Error.KILLED_MESSAGE:
                 exchange.cancel()
-                asyncio.ensure_future(exchange.emit(Failed(mflow.Error.KILLED_MESSAGE)))
+                cut = exchange.emit(Failed(mflow.Error.KILLED_MESSAGE))
+                asyncio_utils.create_task(cut, name=f"kill of exchange {exchange.number}", keep_ref=True)
         self._watch = asyncio.get_running_loop().call_later(KILL_POLL_S, self._look_for_kills)

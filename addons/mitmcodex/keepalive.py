@@ -47,7 +47,8 @@ class Keepalive:
     def _tick(self) -> None:
         silent_s = self._loop.time() - self._last
         due_s = self._silence_s - silent_s
-        if due_s <= 0 and not self._emitting:
+        is_waiting = self._emitting or (self._idle is not None and not self._idle.done())  # for the client to read
+        if due_s <= 0 and not is_waiting:
             self._idle = self._loop.create_task(self._say_idle())
             due_s = self._silence_s
         self._timer = self._loop.call_later(max(due_s, 0.01), self._tick)

@@ -14,7 +14,7 @@ import pytest
 from mitmproxy import http
 
 from support.answers import Cut, Data, Head
-from support.auth import ACCOUNT_ID, Login, write_login
+from support.auth import ACCOUNT_ID, API_KEY, Login, write_api_key, write_login
 from support.backend import Backend
 from support.codex import Codex
 from support.events import ev_created, ev_message_added, ev_text_delta, sse
@@ -160,6 +160,23 @@ def test_built_in_provider_with_its_login(
     turns = [request for request in backend.requests if request.method == "POST"]
     is_lite = {turn.first("x-openai-internal-codex-responses-lite") for turn in turns}
     assert is_lite == ({"true"} if model == "gpt-6-astra" else {""})
+
+
+def test_built_in_provider_with_an_api_key(
+    ca: Authority, make_backend: Callable[..., Backend], tmp_path: Path, start: Callable[..., Proxy]
+) -> None:
+    """The same with a key for a login, over plain http on loopback: the backend sees our key and never Codex's."""
+    write_api_key(tmp_path / "home" / "auth.json", "sk-theirs-0123456789")
+    strictness = Strictness("api-key", API_KEY, forbidden=("sk-theirs-0123456789",))
+    backend = make_backend(tls=ca.server_context(), strictness=strictness, name="codex-backend.test")
+    upgrades = Upgrades()
+    proxy = start(to_api(backend, ca, tmp_path), extra=[upgrades])
+    codex = Codex(tmp_path / "home", f"{proxy.url}/v1", native=True)
+    run = codex.exec("[[shell:echo made > made.txt]]", tmp_path / "work")
+    assert (run.code, run.said) == (0, ["done"]), run.errors
+    assert (tmp_path / "work" / "made.txt").read_text() == "made\n"
+    assert set(upgrades.statuses) == {426}
+    check_one_identity(Way("openai", codex, proxy, backend, "", tmp_path))
 
 
 class Upgrades:

@@ -1,8 +1,10 @@
 """What secure mode does to its own process, and how a key comes in (protocol.md 9, seeds S43-S47).
 
-What Python can't do: the header needs the key as ``str``, which is immutable, so that copy can be neither locked nor
-wiped, and the interpreter may hold further short-lived copies of it. The buffers made here are wiped and, where the
-system lets us, locked. With no core dump and no debugger the copies stay inside the process all the same.
+What Python can't do: the header needs the key as ``str``, which is immutable and which the interpreter may copy, so
+neither that text, nor the header list of each running call, nor libcurl's own buffers of it can be locked or wiped:
+they may go to swap, and stay in freed memory until it is used again. The buffer that stdin was read into is wiped, and
+the bytes that are kept for a reload are locked where RLIMIT_MEMLOCK allows it. With no core dump and no debugger all
+copies stay inside the process. Root, a debugger that root runs, and a machine that hibernates are out of reach.
 """
 
 from __future__ import annotations

@@ -73,9 +73,7 @@ def _framed(headers: Any, body: bytes) -> Any:
 
 def _marked(headers: Any) -> Any:
     mark = "[redacted]"
-    return [
-        [name, mark if value == "[REDACTED]" or name in CREDENTIAL_HEADERS else value] for name, value in headers
-    ]
+    return [[name, mark if value == "[REDACTED]" or name in CREDENTIAL_HEADERS else value] for name, value in headers]
 
 
 GATE = "pages and DNS rebinding: a browser on this machine must not spend the key"

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -202,3 +203,22 @@ def test_every_package_is_in_the_wheel() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     found = {".".join(("mitmcodex", *path.relative_to(PACKAGE).parts[:-1])) for path in MODULES}
     assert {*listed} == found | {"mitmcodex._config", "mitmcodex._fingerprints", "mitmcodex._script"}
+
+
+def project() -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
+
+
+def test_dependencies_are_those_that_are_imported() -> None:
+    """pyproject.toml names what the package imports, no more and no less."""
+    named = {re.split("[<>=]", entry)[0].replace("pyyaml", "yaml") for entry in project()["dependencies"]}
+    imported = {name.split(".")[0] for path in MODULES for name in imports(path)}
+    assert named == imported - STANDARD - {"mitmcodex"}
+
+
+def test_python_and_licence() -> None:
+    """Python 3.12 is enough, and the code may be used freely."""
+    assert project()["requires-python"] == ">=3.12"
+    assert project()["license"] == "MIT"
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("MIT License\n")

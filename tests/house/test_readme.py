@@ -86,6 +86,13 @@ def test_make_run_is_mitmdump_with_our_script() -> None:
     assert "\n\t.venv/bin/mitmdump -s addons/main.py $(ARGS)\n" in read("Makefile")
 
 
+def test_safety_is_told() -> None:
+    """What a user must know before they trust it stands under one heading."""
+    safety = README.partition("\n## Safety and privacy\n")[2].partition("\n## ")[0]
+    for word in ("127.0.0.1", "client key", "Host", "Origin", "state_dir/cookies", "terms", "real backend"):
+        assert word in safety, word
+
+
 # -- tables ---------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,14 @@ def test_set_of_the_default_wins_over_the_environment(environ: dict[str, str]) -
     assert configuration.load({"listen": ["127.0.0.1:8787"]}, environ).listen.port == 8787
 
 
+def test_other_programs_variables_are_not_read(environ: dict[str, str]) -> None:
+    """What a shell holds for another proxy, or for every program, changes nothing here."""
+    names = "PORT ENV OPENAI_API_KEY CODEX_PROXY_API_KEY PROXY_API_KEY CODEX_PROXY_TIMEOUT_MS"
+    names += " CODEX_PROXY_MAX_BODY_BYTES CODEX_SECURE_MODE CODEX_PROXY_DEBUG_DUMP HTTPS_PROXY ACCESS_TOKEN ACCOUNT_ID"
+    others = dict.fromkeys(names.split(), "1")
+    assert configuration.load({}, {**environ, **others}) == configuration.load({}, environ)
+
+
 def test_the_file_is_found(environ: dict[str, str], tmp_path: Path, file: Any) -> None:
     """codex_config wins over MITMCODEX_CONFIG, which wins over the XDG place; a named file must exist."""
     file("max_queue: 1")

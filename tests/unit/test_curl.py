@@ -102,6 +102,23 @@ async def seen(backend: Backend, number: int = 1) -> Call:
 # --- what goes out
 
 
+@pytest.mark.parametrize("size", [1000, 16000, 16384, 24224, 32768, 40000, 60_000])
+def test_bodies_go_out_in_data_frames_of_the_real_clients_size(
+    size: int, profile: Profile, target: ConnectTarget, h2_backend: Backend
+) -> None:
+    """DATA frames hold 16384 bytes, the last one the rest, whatever the size of the body."""
+    request = UpstreamRequest("POST", h2_backend.origin + "/", (("content-length", str(size)),), bytes(size))
+
+    async def go() -> None:
+        async with transport(profile, target) as it:
+            await read_all(await it.open(request, WAIT_S))
+
+    run(go())
+    lengths = [frame["len"] for frame in h2_backend.connections[0].frames if frame.get("type") == "DataFrame"]
+    full, rest = divmod(size, 16384)
+    assert [length for length in lengths if length] == [16384] * full + ([rest] if rest else [])
+
+
 def test_hello_and_frames_are_the_captured_ones(profile: Profile, target: ConnectTarget, h2_backend: Backend) -> None:
     """ClientHello, SETTINGS, window update, HEADERS flags and pseudo-headers equal the capture, but what the profile
     explains."""

@@ -66,3 +66,12 @@ def extension_order(extensions: tuple[int, ...]) -> str:
     while order[-1] in NEVER_LAST:
         random.shuffle(order)
     return "-".join(map(str, order))
+
+
+def upload_buffer_bytes(body_bytes: int) -> int:
+    """How much libcurl keeps for an upload as long as its stream is open (64 kB by default).
+
+    Room for the whole body and its head: then DATA frames are the real client's, 16384 bytes each but the last. Where a
+    body does not fit, each refill ends in a shorter frame. libcurl takes 16 kB to 2 MB.
+    """
+    return min(max(16384, body_bytes + 1024), 2 * 1024 * 1024)

@@ -140,6 +140,15 @@ class Http2Wire(Wire):
         """The number of the new stream."""
         return self.send("POST", path, [("content-type", "application/json")], body)
 
+    def announce(self, path: str, headers: Pairs) -> int:
+        """A POST without its body, and without an end."""
+        number: int = self.h2.get_next_available_stream_id()
+        pseudo = [(":method", "POST"), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
+        self.h2.send_headers(number, [*pseudo, *headers])
+        self._bodies[number] = bytearray()
+        self._flush()
+        return number
+
     def send(self, method: str, path: str, headers: Pairs, body: bytes = b"", trailers: Pairs | None = None) -> int:
         number: int = self.h2.get_next_available_stream_id()
         pseudo = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]

@@ -52,6 +52,8 @@ def test_mitmproxy_has_what_the_seam_overrides() -> None:
         Http1Server.read_body: ["self", "event"],
         Http1Server.send: ["self", "event"],
         Http1Server.__init__: ["self", "context"],
+        Http2Server.__init__: ["self", "context"],
+        Http2Server.is_open_for_us: ["self", "stream_id"],
     }
     for method, names in wanted.items():
         assert list(inspect.signature(method).parameters) == names, method
@@ -166,6 +168,16 @@ def test_an_addons_own_answer_starts_nothing(driver: Driver) -> None:
     driver.flows[0].response = http.Response.make(200, b"mine")
     driver.let_go("request")
     assert driver.exchanges == [] and driver.answer()[1] == b"mine"
+
+
+def test_an_addons_own_answer_to_head_has_no_body(driver: Driver) -> None:
+    """Its length is told, its bytes would be taken for the next answer."""
+    driver.held["request"] = None
+    driver.receive(b"HEAD /health HTTP/1.1\r\nhost: a\r\n\r\n")
+    driver.flows[0].response = http.Response.make(200, b"mine")
+    driver.let_go("request")
+    head, body = driver.answer()
+    assert b"content-length: 4" in head and body == b"" and not driver.is_closed
 
 
 # -- framing --------------------------------------------------------------------------------

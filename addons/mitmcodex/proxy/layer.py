@@ -37,11 +37,12 @@ from mitmproxy.proxy.layers.http import (
     ResponseHeaders,
     ResponseProtocolError,
 )
+from mitmproxy.proxy.layers.http._http2 import Http2Server
 from mitmproxy.proxy.server import ConnectionHandler
 
 from mitmcodex.exchange import Admission, Emission, End, Exchange, Failed, Head
 from mitmcodex.proxy.leg import Leg
-from mitmcodex.wire.errors import WireError, reply_for
+from mitmcodex.wire.errors import ErrorReply, WireError, reply_for
 from mitmcodex.wire.redact import scrub
 
 
@@ -171,12 +172,38 @@ class GuardedHttp1Server(Http1Server):
         yield from super().send(event)
 
 
+class GuardedHttp2Server(Http2Server):
+    """mitmproxy's HTTP/2 server side, whose own refusals are JSON."""
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if not isinstance(event, ResponseProtocolError) or (status := self._open_status(event)) is None:
+            yield from super()._handle_event(event)
+            return
+        reply = _reply(status, event.message)
+        head = _response(status, [*reply.headers, ("content-length", str(len(reply.body)))])
+        yield from super()._handle_event(ResponseHeaders(event.stream_id, head))
+        yield from super()._handle_event(ResponseData(event.stream_id, reply.body))
+        yield from super()._handle_event(ResponseEndOfMessage(event.stream_id))
+
+    def _open_status(self, event: ResponseProtocolError) -> int | None:
+        """None when an answer has begun or none is meant: then the stream is reset."""
+        if not self.is_open_for_us(event.stream_id):
+            return None
+        machine = self.h2_conn.streams[event.stream_id].state_machine
+        return None if machine.headers_sent else event.code.http_status_code()
+
+
 REFUSALS = {400: "invalid_request", 413: "body_too_large"}
 
 
+def _reply(status: int, message: str) -> ErrorReply:
+    """mitmproxy answers by itself, before or beside the gate: in the form of all our errors."""
+    return reply_for(WireError(REFUSALS.get(status, "internal"), scrub(message), status=status), "responses", False)
+
+
 def _refusal(status: int, message: str) -> bytes:
-    """mitmproxy answers by itself, before or beside the gate: in the form of all our errors; the connection closes."""
-    reply = reply_for(WireError(REFUSALS.get(status, "internal"), scrub(message), status=status), "responses", False)
+    """As HTTP/1.1; the connection closes."""
+    reply = _reply(status, message)
     reason = http.status_codes.RESPONSES.get(status, "")
     head = f"HTTP/1.1 {status} {reason}\r\nconnection: close\r\ncontent-length: {len(reply.body)}\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
@@ -228,11 +255,15 @@ class EgressHttpLayer(HttpLayer):
         if isinstance(event, RequestProtocolError | ResponseProtocolError):
             # These texts become flow.error, a log record and, before the head, the client's answer.
             event.message = scrub(event.message)
+        if isinstance(event, ResponseData) and child is self.connections.get(self.context.client):
+            if self.streams[event.stream_id].flow.request.method == "HEAD":
+                return  # mitmproxy sends the body of an addon's own answer all the same: it would be the next answer
         yield from super().event_to_child(child, event)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        if isinstance(event, events.Start) and self.context.client.alpn not in (b"h2", b"h3"):
-            self.connections.setdefault(self.context.client, GuardedHttp1Server(self.context.fork()))
+        if isinstance(event, events.Start) and self.context.client.alpn != b"h3":
+            guarded = GuardedHttp2Server if self.context.client.alpn == b"h2" else GuardedHttp1Server
+            self.connections.setdefault(self.context.client, guarded(self.context.fork()))
         yield from super()._handle_event(event)
         if self.context.client.alpn == b"h2":
             for connection in self.connections.values():

@@ -11,6 +11,8 @@ import logging
 from mitmproxy import ctx
 from mitmproxy.tools.dump import DumpMaster
 
+from mitmcodex.proxy.dispatch import IndexedAddons
+
 UNUSED: dict[str, tuple[str, ...]] = {
     # addon: the options that would make it do something
     "anticache": ("anticache",),
@@ -49,5 +51,6 @@ class Slim:
             addon = ctx.master.addons.get(name)
             if addon is not None and not any(ctx.options.has_changed(option) for option in options):
                 ctx.master.addons.remove(addon)
+        IndexedAddons.adopt(ctx.master.addons)
         if ctx.options.termlog_verbosity != "debug":
             logging.getLogger(CHATTY).setLevel(logging.WARNING)

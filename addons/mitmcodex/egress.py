@@ -70,7 +70,7 @@ class Egress:
                 except asyncio.CancelledError:
                     exchange.outcome = "aborted"
                 except Exception as error:  # noqa: BLE001 - an exchange ends here, and must say so to its client
-                    await self._break(exchange, observers, as_wire_error(error, limit_s, exchange))
+                    await self._fail(exchange, observers, as_wire_error(error, limit_s, exchange))
         except asyncio.CancelledError:
             exchange.outcome = "aborted"
         finally:
@@ -141,6 +141,14 @@ class Egress:
                     await keepalive.emit(piece)
         exchange.outcome = "cut" if exchange.encoder is not None and exchange.encoder.is_cut else "complete"
         await exchange.emit(End())
+
+    async def _fail(self, exchange: Exchange, observers: Observers, error: WireError) -> None:
+        try:
+            await self._break(exchange, observers, error)
+        except Exception as second:  # noqa: BLE001 - what can't be said must not leave the client hanging
+            log.error(f"exchange {exchange.number}: {describe(second)}")
+            exchange.outcome = "cut"
+            await exchange.emit(Failed("mitmcodex failed on this exchange; the proxy's log says why."))
 
     async def _break(self, exchange: Exchange, observers: Observers, error: WireError) -> None:
         """The exchange failed: with an answer of its own while no head is out, else by an end that tells the truth."""

@@ -21,8 +21,10 @@ class Observers:
 
     def __init__(self, observers: Sequence[Any], exchange: Exchange) -> None:
         self._exchange = exchange
-        self._active = list(observers)
-        self._active = [x for x in self._active if self._call(x, "exchange_started", ()) is not False]
+        self._active: list[Any] = []
+        for observer in observers:
+            if self._call(observer, "exchange_started", ()) is not False:
+                self._active.append(observer)
 
     def tell(self, step: str, *args: Any) -> None:
         for observer in tuple(self._active):

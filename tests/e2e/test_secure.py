@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import resource
 import subprocess
 import sys
@@ -228,8 +228,8 @@ def test_dumps_have_the_real_proxy_s_names_and_shape(proxy: Secure, tmp_path: Pa
     proxy.shut_down()
     proxy.wait()
     request, response = sorted((tmp_path / "dumps").iterdir())
-    prefix = request.name.removesuffix("request.json")
-    assert prefix.startswith("000001-") and response.name == f"{prefix}response.json"
+    assert re.fullmatch(r"000001-\d{13}-request\.json", request.name)
+    assert response.name == request.name.replace("request", "response")
     assert {file.stat().st_mode & 0o777 for file in (request, response)} == {0o600}
     sent = json.loads(request.read_text())
     assert (sent["method"], sent["url"], sent["body"]) == ("POST", "/v1/responses", {"a": [1]})

@@ -82,6 +82,14 @@ def test_secure_warns_of_a_key_in_the_environment(
     assert "OPENAI_API_KEY is set in the environment" in errors and "canary" not in errors
 
 
+@pytest.mark.parametrize("port", ["70000", "-1", "x"])
+def test_secure_takes_a_port_number(started: list[tuple[str, list[str]]], port: str) -> None:
+    """Wrong usage is exit code 2, as of the real proxy, and nothing starts."""
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["secure", "--port", port])
+    assert started == []
+
+
 def test_setup_prints_and_writes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without --write nothing is written; with it once; a differing file is shown and left, exit code 1."""
     path = home / "CODEX_HOME" / "work.config.toml"

@@ -56,6 +56,11 @@ class Intake:
         for exchange in list(self._process.running):
             if exchange.flow.client_conn.id == client.id:
                 exchange.cancel()
+        # When a hook was running as the client closed its side, mitmproxy ends the connection without closing ours.
+        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        io = handler.transports.get(client) if handler is not None else None
+        if io is not None and io.writer is not None:
+            io.writer.close()
 
     def _look_for_kills(self) -> None:
         for exchange in list(self._process.running):

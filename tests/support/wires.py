@@ -129,6 +129,7 @@ class Http2Wire(Wire):
         assert self._tls.selected_alpn_protocol() == "h2"
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self.h2.initiate_connection()
+        self.authority = "localhost"
         self._heads: dict[int, dict[str, str]] = {}
         self._bodies: dict[int, bytearray] = {}
         self._ended: set[int] = set()
@@ -151,7 +152,7 @@ class Http2Wire(Wire):
 
     def send(self, method: str, path: str, headers: Pairs, body: bytes = b"", trailers: Pairs | None = None) -> int:
         number: int = self.h2.get_next_available_stream_id()
-        pseudo = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
+        pseudo = [(":method", method), (":scheme", "https"), (":authority", self.authority), (":path", path)]
         self.h2.send_headers(number, [*pseudo, *headers], end_stream=not body)
         if body:
             self.h2.send_data(number, body, end_stream=not trailers)

@@ -9,12 +9,11 @@ from mitmproxy import connection, ctx
 from mitmproxy import flow as mflow
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
-from mitmproxy.proxy.layers.http import HttpLayer
 from mitmproxy.utils import asyncio_utils
 
 from mitmcodex.exchange import Failed
 from mitmcodex.process import Process
-from mitmcodex.proxy.layer import EgressHttpLayer
+from mitmcodex.proxy.layer import adopt_all
 
 KILL_POLL_S = 0.5
 """``Flow.kill()`` is only a flag, which mitmproxy does not look at while a flow streams (mitmproxy#4711)."""
@@ -42,11 +41,8 @@ class Intake:
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         ctx.master.addons.get("nextlayer").next_layer(nextlayer)
         handler = ctx.master.addons.get("proxyserver").connections.get(nextlayer.context.client.id)
-        child = nextlayer.layer
-        while child is not None:
-            if type(child) is HttpLayer and handler is not None:
-                EgressHttpLayer.adopt(child, handler, self._process)
-            child = getattr(child, "child_layer", None)
+        if nextlayer.layer is not None and handler is not None:
+            adopt_all(nextlayer.layer, handler, self._process)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         # The last guard: whatever went wrong before, mitmproxy opens no connection of its own.

@@ -60,15 +60,13 @@ class IndexedAddons(AddonManager):
         arguments = event.args()
         for group in self._groups[name]:
             try:
-                for addon in group:
-                    result = getattr(addon, name)(*arguments)
-                    if result is not None and inspect.isawaitable(result):
-                        await result
+                with safecall():
+                    for addon in group:
+                        result = getattr(addon, name)(*arguments)
+                        if result is not None and inspect.isawaitable(result):
+                            await result
             except exceptions.AddonHalt:
                 return
-            except Exception:  # mitmproxy's own rule: it logs, and goes on with the next addon
-                with safecall():
-                    raise
 
     def _find(self, name: str) -> list[list[Any]]:
         """The addons with this hook, by entry of the chain: an exception ends its entry (all scripts are one)."""

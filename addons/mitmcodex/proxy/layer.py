@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from mitmproxy import http
 from mitmproxy.connection import ConnectionState, Server
 from mitmproxy.proxy import commands, events
-from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layer import CommandGenerator, Layer
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
     GetHttpConnection,
@@ -269,3 +269,12 @@ class EgressHttpLayer(HttpLayer):
             for connection in self.connections.values():
                 if isinstance(connection, EgressConnection):
                     connection.client_moved()
+
+
+def adopt_all(layer: Layer, handler: ConnectionHandler, seam: Seam) -> None:
+    """Turn each HttpLayer in the stack that mitmproxy has just made into ours."""
+    found: Layer | None = layer
+    while found is not None:
+        if type(found) is HttpLayer:
+            EgressHttpLayer.adopt(found, handler, seam)
+        found = getattr(found, "child_layer", None)

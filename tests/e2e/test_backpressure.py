@@ -24,6 +24,8 @@ FLOOD_BYTES = 200 * 1024 * 1024
 MOST_GROWTH_BYTES = 16 * 1024 * 1024
 LOOK_S = 3.0
 """An upstream that nobody holds back is rid of far more than MOST_GROWTH_BYTES in this time."""
+HELD_S = 0.5
+"""Time for the buffers on the way to fill, so that the transfer is paused."""
 DELTA = Data(sse([ev_text_delta("x" * 32000)], 1))
 DELTAS = FLOOD_BYTES // len(DELTA.data) + 1
 CLIENTS = 200
@@ -51,6 +53,29 @@ def test_what_nobody_reads_stays_upstream(
             total = sum(len(piece) for piece in client.pieces(number))
             assert total == len(first.data) + DELTAS * len(DELTA.data) + len(last.data)
         assert program.memory_bytes() - before < MOST_GROWTH_BYTES
+
+
+@pytest.mark.parametrize("kind", [Http1Wire, Http2Wire])
+@pytest.mark.parametrize("http_version", ["auto", "1.1"])
+def test_a_client_that_goes_without_reading_is_followed(
+    tmp_path: Path, api_backend: Backend, ca: Authority, kind: type[Http1Wire | Http2Wire], http_version: str
+) -> None:
+    """An upstream that is held back is aborted too, and the next call on its connection runs."""
+    api_backend.queue([Head(), Data(sse([ev_created(), ev_text_delta("one")])), *[DELTA] * DELTAS], say("next"))
+    config = to_api(api_backend, ca, tmp_path, http_version=http_version)
+    with Proxy(tmp_path, config, mitm_options={"confdir": str(tmp_path / "ca")}) as proxy:
+        with kind(proxy.port) as client:
+            number = client.post()
+            client.read_head(number)
+            call = api_backend.wait_for_call()
+            assert not call.finished.wait(HELD_S)
+            client.abort(number)
+            call.wait_aborted()
+        with Http1Wire(proxy.port) as after:
+            after.post()
+            assert b"next" in after.read_until(0, b"response.completed")
+        proxy.wait_idle()
+        assert left_over(proxy) == {"exchanges": 0, "admissions": 0, "calls": 0}
 
 
 def test_two_hundred_streams_share_one_connection(tmp_path: Path, api_backend: Backend, ca: Authority) -> None:

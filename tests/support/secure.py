@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,11 +60,17 @@ class Secure:
         assert process.stderr is not None
         self.process = process
         self.errors = b""
-        while b"listening on" not in self.errors:
-            line = process.stderr.readline()
-            self.errors += line
-            if not line:
-                raise DidNotStart(Ended(process.wait(WAIT_S), self.errors.decode()))
+        # Something else that starts says nothing of the kind, and would be waited for without end.
+        too_late = threading.Timer(WAIT_S, process.kill)
+        too_late.start()
+        try:
+            while b"listening on" not in self.errors:
+                line = process.stderr.readline()
+                self.errors += line
+                if not line:
+                    raise DidNotStart(Ended(process.wait(WAIT_S), self.errors.decode()))
+        finally:
+            too_late.cancel()
         self.info_text = info.read_text()
         fields = json.loads(self.info_text)
         self.port, self.pid = int(fields["port"]), int(fields["pid"])

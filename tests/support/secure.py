@@ -9,8 +9,8 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -91,6 +91,7 @@ def test_mitmdump_leaves_no_secret(tmp_path: Path, upstream: Backend, source: st
         "file": {"file": str(tmp_path / "upstream.key")},
     }[source]
     variables = {"CANARY_CLIENT_KEY": CLIENT_KEY, "CANARY_KEY": UPSTREAM_KEY}
+    (tmp_path / "flows").touch(0o644)  # as an older run without us left it
     saved = ("-w", str(tmp_path / "flows"), "--set", f"hardump={tmp_path / 'flows.har'}")
     program = Program(
         tmp_path,

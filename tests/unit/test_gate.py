@@ -122,6 +122,16 @@ def test_of_a_header_that_has_no_name_nothing_stays() -> None:
     assert SECRET not in repr(visit.flow.get_state())
 
 
+def test_what_rides_in_a_folded_line_or_a_trailer_is_taken_off() -> None:
+    """The obsolete fold hides a header in the value of another one; trailers come after all checks. Nobody needs
+    either."""
+    visitor = Visitor()
+    visit = visitor.visit("POST", "/v1/responses", ("x-other", f"1\r\n authorization: {SECRET}"))
+    visit.flow.request.trailers = http.Headers([(b"authorization", SECRET.encode())])
+    Gate(lambda: OPEN, visitor.admissions).request(visit.flow)
+    assert SECRET not in repr(visit.flow.get_state())
+
+
 @pytest.mark.parametrize(
     ("query", "shown", "kept"),
     [

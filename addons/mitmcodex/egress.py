@@ -134,7 +134,9 @@ class Egress:
         observers.tell("client_head", head.status, head.headers)
         await exchange.emit(head)
         assert exchange.body is not None
-        async with Keepalive(exchange, self._process.current.keepalive_s, observers) as keepalive:
+        # What is no stream of events has no place for a keep-alive in it.
+        silence_s = self._process.current.keepalive_s if emission.is_event_stream(head.headers) else 0
+        async with Keepalive(exchange, silence_s, observers) as keepalive:
             async for piece in exchange.body:
                 if piece:
                     observers.tell("client_data", piece)

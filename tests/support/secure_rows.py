@@ -24,7 +24,8 @@ Findings = dict[str, Any]
 PATIENCE_S = 5
 """A client that has heard nothing for so long is taken to be left hanging."""
 FRAMING = ("content-length", "transfer-encoding")
-DUMPS_COMPARED = 16
+DUMPS_COMPARED = 15
+"""Those of the answers that came whole: what the real one has read of a cut one is chance."""
 HOST = ("Host", "127.0.0.1:{port}")
 JSON_BODY = b'{"model": "m", "input": "caf\xc3\xa9"}'
 CLIENT: Pairs = [

@@ -1,0 +1,59 @@
+"""Which headers a client gets, and in which framing."""
+
+from __future__ import annotations
+
+import pytest
+from mitmproxy import http
+
+from mitmcodex import emission
+from mitmcodex.exchange import Pairs, Reply
+from mitmcodex.upstream.transport import UpstreamHead
+
+SSE = ("content-type", "text/event-stream; charset=utf-8")
+
+
+def request(method: str = "POST", version: str = "HTTP/1.1") -> http.Request:
+    made = http.Request.make(method, "http://127.0.0.1/v1/responses")
+    made.http_version = version
+    return made
+
+
+def test_the_head_is_mirrored_in_order() -> None:
+    """Case, order and duplicates stay; the connection's own headers, cookies and credentials do not."""
+    kept = [("X-B", "1"), ("x-codex-plan-type", "plus"), ("x-b", "2")]
+    dropped = [("Connection", "close"), ("Set-Cookie", "a=b"), ("Authorization", "S"), ("alt-svc", "h3")]
+    head = UpstreamHead("HTTP/2", 206, "", (*kept[:1], *dropped, *kept[1:]))
+    assert emission.mirrored(head, strict=False) == Reply(206, kept)
+
+
+def test_the_secure_mode_mirrors_cookies_too() -> None:
+    """seeds S49: all but hop-by-hop headers."""
+    head = UpstreamHead("HTTP/2", 200, "", (("set-cookie", "a=b"), ("transfer-encoding", "chunked")))
+    assert emission.mirrored(head, strict=True).headers == [("set-cookie", "a=b")]
+
+
+@pytest.mark.parametrize(
+    ("reply", "asked", "framing"),
+    [
+        (Reply(200, [SSE]), request(), [("transfer-encoding", "chunked")]),
+        (Reply(200, [SSE]), request(version="HTTP/1.0"), []),
+        (Reply(200, [SSE]), request(version="HTTP/2.0"), []),
+        (Reply(200, [SSE, ("content-length", "5")]), request(), [("transfer-encoding", "chunked")]),
+        (Reply(200, [("content-length", "5")]), request(), [("content-length", "5")]),
+        (Reply(400, [("content-length", "9")], b"four"), request(), [("content-length", "4")]),
+        (Reply(204, []), request(), []),
+        (Reply(304, []), request(), []),
+        (Reply(200, [SSE]), request("HEAD"), []),
+    ],
+)
+def test_framing_is_ours(reply: Reply, asked: http.Request, framing: Pairs) -> None:
+    """A known length, else chunks on HTTP/1.1, else the stream's end; a stream of events never has a length."""
+    head = emission.framed(reply, asked)
+    assert [pair for pair in head.headers if pair[0] in ("content-length", "transfer-encoding")] == framing
+
+
+def test_the_reply_itself_is_not_changed() -> None:
+    """Observers and a second look see the reply as the stages left it."""
+    reply = Reply(200, [SSE])
+    emission.framed(reply, request())
+    assert reply.headers == [SSE]

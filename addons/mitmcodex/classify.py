@@ -26,6 +26,8 @@ from mitmcodex.wire.verdict import Verdict, is_meaningful, of_event, of_head
 ERROR_BODY_LIMIT = 1024 * 1024
 """Of an error body this much is read to judge it; the rest follows unread."""
 
+KEPT = ("x-request-id", "cf-ray")
+
 
 class Classify:
     def __init__(self, process: Process, resources: Resources) -> None:
@@ -68,7 +70,7 @@ class Classify:
             return
         if verdict.pass_through and exchange.is_codex:
             return
-        exchange.reply = emission.of_error(reply_for(verdict.error, exchange.admission.protocol, exchange.is_codex))
+        self._answer(exchange, verdict)
 
     async def _hold(self, exchange: Exchange) -> None:
         assert exchange.body is not None
@@ -97,7 +99,14 @@ class Classify:
             return
         if verdict.pass_through and exchange.is_codex:
             return
+        self._answer(exchange, verdict)
+
+    def _answer(self, exchange: Exchange, verdict: Verdict) -> None:
+        """In our words, with the upstream's quota and request id: clients show them (conformance 40)."""
+        assert exchange.reply is not None
+        told = [(n, v) for n, v in exchange.reply.headers if n.lower().startswith("x-codex-") or n.lower() in KEPT]
         exchange.reply = emission.of_error(reply_for(verdict.error, exchange.admission.protocol, exchange.is_codex))
+        exchange.reply.headers.extend(told)
 
     def _cut(self, exchange: Exchange) -> None:
         """The stream ended before anything went to the client."""

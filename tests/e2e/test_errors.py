@@ -101,7 +101,7 @@ def test_an_unknown_authority_is_a_502(client: Pairs, start: StartProxy, backend
 def test_no_first_byte_is_told_with_the_setting(client: Pairs, start: StartProxy, backend: Backend) -> None:
     """A generation may be running: never a second POST, and no 5xx to Codex, which would make some."""
     backend.queue([Stall()])
-    answer = post(start({"first_byte_timeout_s": 0.2}), headers=client)
+    answer = post(start({"first_byte_timeout_s": 1.0}), headers=client)
     assert answer.status == by_client(client, codex=400, other=504)
     assert "first_byte_timeout_s" in answer.error["message"]
     backend.calls[0].wait_aborted()
@@ -112,7 +112,7 @@ def test_no_first_byte_is_told_with_the_setting(client: Pairs, start: StartProxy
 def test_a_call_beyond_its_whole_time_ends(client: Pairs, start: StartProxy, backend: Backend) -> None:
     """Before the head the status says so and names the setting; the upstream's call is ended."""
     backend.queue([Stall()])
-    answer = post(start(request_timeout_s=0.2), headers=client)
+    answer = post(start(request_timeout_s=1.0), headers=client)
     assert answer.status == by_client(client, codex=400, other=504)
     assert "request_timeout_s" in answer.error["message"]
     backend.calls[0].wait_aborted()
@@ -123,7 +123,7 @@ def test_a_call_beyond_its_whole_time_ends(client: Pairs, start: StartProxy, bac
 def test_a_stream_beyond_its_whole_time_fails(client: Pairs, start: StartProxy, backend: Backend) -> None:
     """After the head the stream ends with response.failed."""
     backend.queue([Head(), Data(sse([ev_created(), ev_text_delta("some")])), Stall()])
-    answer = post(start(request_timeout_s=0.5), headers=client)
+    answer = post(start(request_timeout_s=1.0), headers=client)
     assert answer.status == 200 and answer.kinds[-1] == "response.failed"
     assert answer.events[-1]["response"]["error"]["code"] == "request_timeout"
     assert posts(backend) == 1
@@ -192,7 +192,9 @@ def test_a_rate_limit_keeps_its_meaning(client: Pairs, start: StartProxy, backen
 
 LIMITS: dict[str, Script] = {
     "429": answers.usage_limit(120),
-    "404": reply(404, {"error": {"code": "usage_limit_reached", "message": "Limit", "resets_in_seconds": 120}}),
+    "404": reply(
+        404, {"error": {"code": "usage_limit_reached", "message": "Limit", "resets_in_seconds": 120}}, quota()
+    ),
     "failed": stream([ev_created(), ev_failed("usage_limit_reached", "Limit", resets_at=4102444800)], quota()),
 }
 
@@ -206,6 +208,7 @@ def test_a_usage_limit_in_any_form_is_a_429(form: str, client: Pairs, start: Sta
     assert answer.status == 429 and posts(backend) == 1
     assert answer.error["type"] == "usage_limit_reached"
     assert "resets_at" in answer.error or "resets_in_seconds" in answer.error
+    assert answer.first("x-codex-plan-type") == "plus"
     if not is_codex(client):
         assert int(answer.first("retry-after")) > 60
 

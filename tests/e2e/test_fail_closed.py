@@ -135,6 +135,18 @@ def test_a_stage_that_is_not_in_the_list_is_missed(missing: type, start: StartPr
     assert backend.connections == []
 
 
+@pytest.mark.parametrize("part", ["canonical", "adapted", "credential", "identity", "request"])
+def test_nothing_leaves_unsealed(part: str, start: StartProxy, backend: Backend) -> None:
+    """Whoever takes a part away after the stages have set it: the exchange is not sent."""
+
+    class Takes:
+        def upstream_request(self, exchange: Exchange) -> None:
+            setattr(exchange, part, None)
+
+    assert_own_error(post(start(Takes())), ())
+    assert backend.connections == []
+
+
 @pytest.mark.parametrize("part", ["_check_origin", "_route", "_body"])
 def test_a_gate_that_fails_lets_nobody_in(part: str, start: StartProxy, backend: Backend) -> None:
     """mitmproxy logs an addon's exception and goes on; the request goes nowhere all the same, whatever its call."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mitmcodex.upstream.fingerprint import Profile
     from mitmcodex.upstream.providers import Provider
     from mitmcodex.upstream.transport import ConnectionKey
-    from mitmcodex.wire.errors import WireError
+    from mitmcodex.wire import StreamEncoder
 
 Pairs = list[tuple[str, str]]
 """Ordered header pairs as they stand on the wire: order, case and duplicates count."""
@@ -133,23 +133,6 @@ class ClientLeg(Protocol):
         """Hand something to the client; returns when there is room for more."""
 
 
-class Encoder(Protocol):
-    """A sans-IO state machine from the upstream's bytes to the client's."""
-
-    is_cut: bool
-    """The end that the client saw was made by us: ``finish`` without a terminal event, or ``fail``."""
-
-    def feed(self, data: bytes) -> bytes: ...
-    def idle(self) -> bytes:
-        """The protocol's keep-alive; b"" where none can be said now."""
-
-    def finish(self) -> bytes:
-        """The upstream ended; without a terminal event this says that the answer was cut."""
-
-    def fail(self, error: WireError) -> bytes:
-        """The stream broke: says so in the protocol's own way."""
-
-
 @dataclass(slots=True, eq=False, repr=False)
 class Exchange:
     """One generation (or one other upstream call) for one client.
@@ -182,7 +165,7 @@ class Exchange:
     started_at: float = field(default_factory=time.time)
     provider: Provider | None = None
     canonical: Canonical | None = None
-    encoder: Encoder | None = None
+    encoder: StreamEncoder | None = None
     adapted: bytes | None = None
     credential: Credential | None = None
     identity: WireIdentity | None = None

@@ -6,13 +6,11 @@ import json
 from collections.abc import AsyncIterator
 
 from mitmcodex import emission
-from mitmcodex.exchange import Canonical, Encoder, Exchange, Reply, Retry
+from mitmcodex.exchange import Canonical, Exchange, Reply, Retry
 from mitmcodex.upstream.retry import FIRST_DELAY_S
 from mitmcodex.upstream.transport import Closed
+from mitmcodex.wire import StreamEncoder, codec_for
 from mitmcodex.wire.errors import WireError
-from mitmcodex.wire.fold import Folder
-from mitmcodex.wire.responses_reply import ResponsesEncoder
-from mitmcodex.wire.responses_request import decode_request
 
 
 class Translate:
@@ -21,12 +19,13 @@ class Translate:
         if admission.call not in ("responses", "compact") or admission.is_raw:
             exchange.canonical = Canonical(admission.call, admission.body, {}, wants_stream=False)
             return
-        fields, wants_stream = decode_request(admission.body)
+        codec = codec_for(admission.protocol)
+        fields, wants_stream = codec.decode_request(admission.body)
         if admission.call == "compact":
             exchange.canonical = Canonical("compact", admission.body, fields, wants_stream=False)
             return
         exchange.canonical = Canonical("responses", admission.body, fields, wants_stream)
-        exchange.encoder = ResponsesEncoder(admission.is_codex, str(fields.get("model") or ""))
+        exchange.encoder = codec.encoder(admission.is_codex, str(fields.get("model") or ""))
 
     async def upstream_response(self, exchange: Exchange) -> None:
         reply, canonical = exchange.reply, exchange.canonical
@@ -43,7 +42,7 @@ class Translate:
             await _aggregate(exchange)
 
 
-async def _encoded(body: AsyncIterator[bytes], encoder: Encoder) -> AsyncIterator[bytes]:
+async def _encoded(body: AsyncIterator[bytes], encoder: StreamEncoder) -> AsyncIterator[bytes]:
     async for data in body:
         if piece := encoder.feed(data):
             yield piece
@@ -67,7 +66,7 @@ async def _aggregate(exchange: Exchange) -> None:
     Nothing went to the client yet, so a cut or an empty answer is worth one more attempt (seeds S88).
     """
     assert exchange.body is not None and exchange.reply is not None
-    folder = Folder()
+    folder = codec_for(exchange.admission.protocol).folder()
     try:
         async for data in exchange.body:
             folder.feed(data)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.events import Event
 from mitmproxy.proxy.layers.http import Http1Server
 from mitmproxy.proxy.layers.http._http2 import Http2Server
@@ -14,8 +15,14 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from mitmcodex.exchange import Emission
 
-if TYPE_CHECKING:
-    from mitmcodex.proxy.layer import EgressConnection
+
+class Place(Protocol):
+    """Where an exchange stands in mitmproxy's layers (``layer.EgressConnection``)."""
+
+    stream_id: int
+    closed: bool
+    context: Context
+
 
 HIGH_WATER = 256 * 1024
 """Bytes that may wait for one client before its upstream is paused."""
@@ -27,7 +34,7 @@ class Leg:
     def __init__(
         self,
         handler: ConnectionHandler,
-        connection: EgressConnection,
+        connection: Place,
         client_side: Any,
         as_event: Callable[[Emission], Event],
     ) -> None:

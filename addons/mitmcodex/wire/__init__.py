@@ -13,14 +13,20 @@ from mitmcodex.wire.responses_request import Decoded, decode_request
 
 
 class StreamEncoder(Protocol):
-    """From the upstream's bytes to the client's (house.md section 3)."""
+    """A sans-IO state machine from the upstream's bytes to the client's (house.md section 3)."""
 
-    terminal: str
+    is_cut: bool
+    """The end that the client saw was made by us: ``finish`` without a terminal event, or ``fail``."""
 
     def feed(self, data: bytes) -> bytes: ...
-    def idle(self) -> bytes: ...
-    def finish(self) -> bytes: ...
-    def fail(self, error: WireError) -> bytes: ...
+    def idle(self) -> bytes:
+        """The protocol's keep-alive; b"" where none can be said now."""
+
+    def finish(self) -> bytes:
+        """The upstream ended; without a terminal event this says that the answer was cut."""
+
+    def fail(self, error: WireError) -> bytes:
+        """The stream broke: says so in the protocol's own way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,4 +74,4 @@ def upload_buffer_bytes(body_bytes: int) -> int:
     Room for the whole body and its head: then DATA frames are the real client's, 16384 bytes each but the last. Where a
     body does not fit, each refill ends in a shorter frame. libcurl takes 16 kB to 2 MB.
     """
-    return min(max(16384, body_bytes + 1024), 2 * 1024 * 1024)
+    return min(body_bytes + 16384, 2 * 1024 * 1024)

@@ -21,7 +21,7 @@ from support.answers import Cut, Data, Gate, Head, Pause, Stall, detail, quota, 
 from support.auth import Login
 from support.backend import Backend
 from support.client import CODEX, Answer, Pairs, Posted, a_request, is_codex, post
-from support.events import ev_created, ev_failed, ev_message_done, ev_text_delta, sse, text_events
+from support.events import ev_completed, ev_created, ev_failed, ev_message_done, ev_text_delta, sse, text_events
 from support.proxy import Proxy
 from support.tls import Authority
 from support.upstreams import to_chatgpt
@@ -341,6 +341,18 @@ def test_without_stream_a_cut_is_tried_again(client: Pairs, start: StartProxy, b
     answer = post(start(), a_request(stream=False), client)
     assert answer.status == 200 and posts(backend) == 2
     assert answer.json["output"][0]["content"][0]["text"] == "whole"
+
+
+@each_client
+def test_without_stream_an_empty_answer_is_tried_again(client: Pairs, start: StartProxy, backend: Backend) -> None:
+    """A generation that completes with nothing in it is asked for once more; when it stays empty, that is the answer."""
+    empty = stream([ev_created(), ev_completed()])
+    backend.queue(empty, say("whole"), empty, empty)
+    proxy = start()
+    first, second = (post(proxy, a_request(stream=False), client) for _ in range(2))
+    assert first.status == 200 and b"whole" in first.body
+    assert second.status == 200 and second.json["output"] == []
+    assert posts(backend) == 4
 
 
 @each_client

@@ -345,7 +345,7 @@ def test_without_stream_a_cut_is_tried_again(client: Pairs, start: StartProxy, b
 
 @each_client
 def test_without_stream_an_empty_answer_is_tried_again(client: Pairs, start: StartProxy, backend: Backend) -> None:
-    """A generation that completes with nothing in it is asked for once more; when it stays empty, that is the answer."""
+    """Completed with nothing in it: asked for once more; when it stays empty, that is the answer."""
     empty = stream([ev_created(), ev_completed()])
     backend.queue(empty, say("whole"), empty, empty)
     proxy = start()

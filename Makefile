@@ -27,7 +27,7 @@ test: lint  ## lint, then the whole suite
 
 codex:  ## the real Codex CLI into .tools, for the tests with it
 	@test -x $(CODEX_DIR)/node_modules/.bin/codex || { \
-	  command -v npm >/dev/null || { echo "npm is missing: install Node.js 22 or newer" >&2; exit 1; }; \
+	  command -v npm >/dev/null || { echo "npm is missing: install Node.js" >&2; exit 1; }; \
 	  npm install --silent --no-audit --no-fund --prefix $(CODEX_DIR) @openai/codex@0.169.0; }
 	@$(CODEX_DIR)/node_modules/.bin/codex --version
 

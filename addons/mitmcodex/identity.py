@@ -156,6 +156,7 @@ def _query(exchange: Exchange, version: str) -> str:
     """The ChatGPT backend lists models for a client version alone: add ours where the client named none."""
     query = exchange.admission.query
     assert exchange.provider is not None
-    if exchange.admission.call == "models" and exchange.provider.kind == "chatgpt" and "client_version=" not in query:
+    is_named = any(part.startswith("client_version=") for part in query.split("&"))
+    if exchange.admission.call == "models" and exchange.provider.kind == "chatgpt" and not is_named:
         return f"{query}&client_version={version}" if query else f"client_version={version}"
     return query

@@ -19,7 +19,8 @@ from mitmcodex.upstream.retry import BlockedUpstreams
 if TYPE_CHECKING:
     from mitmcodex.state.cookies import CookieJar
     from mitmcodex.state.credentials import CredentialStore
-    from mitmcodex.upstream.transport import ConnectionKey, Transport
+    from mitmcodex.upstream.providers import CredentialRef
+    from mitmcodex.upstream.transport import ConnectionKey, ConnectTarget, Transport
 
 ATTRIBUTE = "mitmcodex_process"
 
@@ -37,10 +38,11 @@ class Process:
     set_names: set[str] = field(default_factory=set)
     """Settings that came by ``--set`` or were edited live: a reload takes them from the options."""
     stdin_key: bytearray | None = field(default=None, repr=False)
-    transports: dict[ConnectionKey, Transport] = field(default_factory=dict)
-    jars: dict[ConnectionKey, CookieJar] = field(default_factory=dict)
-    stores: dict[str, CredentialStore] = field(default_factory=dict)
-    """Credential stores by provider name."""
+    transports: dict[tuple[ConnectionKey, ConnectTarget], Transport] = field(default_factory=dict)
+    jars: dict[tuple[ConnectionKey, str], CookieJar] = field(default_factory=dict)
+    """With the base URL, whose host is in a jar's rules."""
+    stores: dict[tuple[CredentialRef, str], CredentialStore] = field(default_factory=dict)
+    """With the provider's kind, which says what is taken from a file."""
     conversations: Conversations = field(default_factory=Conversations)
     blocked: BlockedUpstreams = field(default_factory=BlockedUpstreams)
     begin: Callable[[Exchange], None] = _no_egress

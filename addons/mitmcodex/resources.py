@@ -1,6 +1,7 @@
 """What exchanges share: connections, cookie jars, credential stores, profiles, ids. Made at first use, kept by Process.
 
-Everything is kept by ConnectionKey (credential stores: by provider), so that two accounts never mix.
+Everything is kept by ConnectionKey (credential stores: by where the secret lies), so that two accounts never mix, and
+by what it was made from besides: after a reload an edited provider never gets what the old one used.
 """
 
 from __future__ import annotations
@@ -40,24 +41,26 @@ class Resources:
 
     def transport(self, identity: WireIdentity, provider: Provider) -> Transport:
         transports = self._process.transports
-        if identity.key not in transports:
-            target = ConnectTarget(provider.resolve, provider.ca_file, provider.http_version)
+        target = ConnectTarget(provider.resolve, provider.ca_file, provider.http_version)
+        if (identity.key, target) not in transports:
             is_demo = provider.kind == "demo"
-            transports[identity.key] = DemoTransport() if is_demo else CurlTransport(identity.profile, target)
-        return transports[identity.key]
+            made = DemoTransport() if is_demo else CurlTransport(identity.profile, target)
+            transports[identity.key, target] = made
+        return transports[identity.key, target]
 
     def jar(self, key: ConnectionKey, provider: Provider) -> CookieJar:
         jars = self._process.jars
-        if key not in jars:
+        if (key, provider.base_url) not in jars:
             file = self._process.current.state_dir / "cookies" / key_name(key)
-            jars[key] = CookieJar(file, provider.base_url)
-        return jars[key]
+            jars[key, provider.base_url] = CookieJar(file, provider.base_url)
+        return jars[key, provider.base_url]
 
     def store(self, provider: Provider) -> CredentialStore:
         stores = self._process.stores
-        if provider.name not in stores:
-            stores[provider.name] = credentials.store_for(provider.credential, provider.kind, self._process.stdin_key)
-        return stores[provider.name]
+        ref, kind = provider.credential, provider.kind
+        if (ref, kind) not in stores:
+            stores[ref, kind] = credentials.store_for(ref, kind, self._process.stdin_key)
+        return stores[ref, kind]
 
     def profile(self, name: str) -> Profile:
         """Raises ProfileError."""

@@ -11,7 +11,7 @@ from mitmproxy.tools.dump import DumpMaster
 from mitmcodex.exchange import Admission, Exchange
 from mitmcodex.process import Process
 from mitmcodex.schema import Settings
-from mitmcodex.upstream.transport import ConnectionKey
+from mitmcodex.upstream.transport import ConnectionKey, ConnectTarget
 
 
 def test_one_process_per_master() -> None:
@@ -71,7 +71,8 @@ def test_the_end_comes_in_order() -> None:
         exchange = Exchange(None, Admission(), None)  # type: ignore[arg-type]
         exchange.task = asyncio.create_task(run(begun))
         process.running.add(exchange)
-        process.transports[ConnectionKey("p", "a", "direct", "f", "curl")] = Connections(ended)  # type: ignore[assignment]
+        key = ConnectionKey("p", "a", "direct", "f", "curl"), ConnectTarget()
+        process.transports[key] = Connections(ended)  # type: ignore[assignment]
         await begun.wait()
         await process.aclose()
 

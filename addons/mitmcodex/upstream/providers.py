@@ -56,14 +56,14 @@ def upstream_url(provider: Provider, call: str, side_path: str = "", query: str 
     """
     parts = urlsplit(provider.base_url)
     base = parts.path.rstrip("/")
-    if call == "side":
-        if provider.kind != "chatgpt" or not _is_plain_path(side_path):
-            return None
-        path = base.removesuffix("/codex") + side_path
-    elif base.endswith("/responses"):
+    if base.endswith("/responses"):
         if call not in ("responses", "compact"):
             return None
         path = base + SUFFIXES[call].removeprefix("/responses")
+    elif call == "side":
+        if provider.kind != "chatgpt" or not _is_plain_path(side_path):
+            return None
+        path = base.removesuffix("/codex") + side_path
     else:
         path = base + SUFFIXES[call]
     joined = "&".join(part for part in (parts.query, query) if part)
@@ -71,10 +71,10 @@ def upstream_url(provider: Provider, call: str, side_path: str = "", query: str 
 
 
 def _is_plain_path(path: str) -> bool:
-    """Nothing that could leave the base: no dot segments (encoded ones too), no second host, no backslash."""
+    """Printable ASCII that can't leave the base: no dot segments (encoded ones too), no second host, no backslash."""
     if not path.startswith("/") or path.startswith("//"):
         return False
     lowered = path.lower()
-    if "\\" in path or "%2f" in lowered or "%5c" in lowered or any(ch in path for ch in "?#@ \t\r\n"):
+    if "%2f" in lowered or "%5c" in lowered or not all("!" <= ch <= "~" and ch not in "?#@\\" for ch in path):
         return False
     return not any(segment.replace("%2e", ".") in (".", "..") for segment in lowered.split("/"))

@@ -93,7 +93,8 @@ class ErrorReply:
 def reply_for(error: WireError, protocol: str, is_codex: bool) -> ErrorReply:
     """The one place where an error takes the form of the client's protocol."""
     encode = ENCODERS.get(protocol, _encode_openai)
-    body = json.dumps(encode(error), ensure_ascii=False).encode()
+    # An upstream's text may hold a lone surrogate: JSON can carry it, UTF-8 can't.
+    body = json.dumps(encode(error), ensure_ascii=False).encode("utf-8", "backslashreplace")
     headers = [("content-type", "application/json"), *error.headers]
     return ErrorReply(error.status_for(is_codex), headers, body)
 

@@ -1,0 +1,223 @@
+"""Stage identity: the request on the wire, made anew. Field by field beside the capture: tests/e2e/test_identity.py."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from mitmcodex.conversation import Conversations
+from mitmcodex.exchange import Exchange, Pairs
+from mitmcodex.identity import Identity
+from mitmcodex.process import Process
+from mitmcodex.resources import Resources
+from mitmcodex.schema import Settings
+from mitmcodex.state.credentials import Credential
+from mitmcodex.upstream.providers import Provider
+from mitmcodex.upstream.transport import UpstreamRequest
+from mitmcodex.wire.errors import WireError
+from support.exchanges import an_exchange, answered, at, canonical
+
+LOGIN = Credential("bearer", "token", account_id="account-id", account="one")
+KEY = Credential("key", "sk-key", account="two")
+CHATGPT = Provider("work", "chatgpt", "https://u.example/backend-api/codex")
+OPENAI = Provider("api", "openai", "https://u.example/v1")
+ASK = {"model": "gpt-5.5", "input": "hi", "stream": True}
+CODEX: Pairs = [
+    ("session-id", "s-1"),
+    ("thread-id", "t-1"),
+    ("x-client-request-id", "r-1"),
+    ("x-codex-turn-metadata", "{}"),
+    ("originator", "codex_vscode"),
+    ("User-Agent", "codex_vscode/0.170.1 (Mac OS 15; arm64)"),
+]
+
+
+class Stage:
+    def __init__(self, folder: Path) -> None:
+        self.stage = Identity(Resources(Process(settings=Settings(state_dir=folder))), Conversations())
+
+    def sent(self, exchange: Exchange, provider: Provider = CHATGPT, credential: Credential = LOGIN) -> UpstreamRequest:
+        at(exchange, provider).credential = credential
+        self.stage.upstream_request(exchange)
+        assert exchange.request is not None
+        return exchange.request
+
+    def asked(self, fields: dict[str, Any] | None = None, **admission: Any) -> UpstreamRequest:
+        return self.sent(canonical(an_exchange(**admission), fields or ASK))
+
+
+@pytest.fixture
+def wire(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def header(request: UpstreamRequest, name: str) -> str:
+    return next((value for key, value in request.headers if key == name), "")
+
+
+# -- whose values
+
+
+def test_nothing_of_the_clients_list_goes_out(wire: Stage) -> None:
+    """The headers are the profile's: what a client sends besides is not even looked at."""
+    odd = [("cookie", "canary"), ("x-codex-odd", "canary"), ("user-agent", "canary/1.0"), ("x-forwarded-for", "canary")]
+    request = wire.asked(headers=odd)
+    assert "canary" not in str(request.headers)
+    assert header(request, "user-agent").startswith("codex") and header(request, "originator")
+
+
+def test_codex_keeps_its_own_names_and_ids(wire: Stage) -> None:
+    """Its version is the one in its User-Agent: to a custom provider it sends no such header."""
+    request = wire.asked(is_codex=True, headers=CODEX)
+    assert {(name.lower(), value) for name, value in CODEX} <= {*request.headers}
+    assert header(request, "version") == "0.170.1"
+
+
+def test_a_conversation_has_one_identity(wire: Stage) -> None:
+    """Its ids stay from request to request and differ from those of another; all three say the same thread."""
+    first, second, other = (
+        {header(wire.asked({**ASK, "prompt_cache_key": key}), name) for name in ("session-id", "thread-id")}
+        for key in ("a", "a", "b")
+    )
+    assert len(first) == 1 and first == second != other
+    metadata = json.loads(header(wire.asked({**ASK, "prompt_cache_key": "a"}), "x-codex-turn-metadata"))
+    assert {metadata["thread_id"], metadata["session_id"]} == first
+
+
+def test_an_account_has_its_own_key(wire: Stage) -> None:
+    """Connections, cookies and ids of two accounts never mix, at the same provider."""
+    exchanges = [canonical(an_exchange(), ASK) for _ in range(2)]
+    wire.sent(exchanges[0])
+    wire.sent(exchanges[1], credential=replace(LOGIN, account="other"))
+    first, second = (exchange.identity for exchange in exchanges)
+    assert first is not None and second is not None
+    assert first.key == replace(second.key, account="one") and first.installation_id != second.installation_id
+
+
+def test_side_calls_are_given_no_conversation(wire: Stage) -> None:
+    """They belong to none, and the real client sends none with them."""
+    request = wire.sent(canonical(an_exchange(call="side", path="/wham/usage")))
+    assert not {"session-id", "thread-id", "originator"} & {name for name, _ in request.headers}
+
+
+@pytest.mark.parametrize(
+    ("fields", "lite"), [({"input": [{"type": "additional_tools"}]}, "true"), ({"input": []}, ""), ({"input": "x"}, "")]
+)
+def test_the_lite_contract_is_told_by_its_form(wire: Stage, fields: dict[str, Any], lite: str) -> None:
+    """The tools ride in the first input item (protocol.md 2.3)."""
+    assert header(wire.asked({**ASK, **fields}), "x-openai-internal-codex-responses-lite") == lite
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({}, "model=gpt-5.5"),
+        ({"service_tier": "priority"}, "model=gpt-5.5;tier=priority"),
+        ({"service_tier": None}, "model=gpt-5.5"),
+        ({"model": None}, ""),
+    ],
+)
+def test_the_routing_hint_names_model_and_tier(wire: Stage, fields: dict[str, Any], hint: str) -> None:
+    """As far as the request names them."""
+    assert header(wire.asked({**ASK, **fields}), "x-codex-routing-hint") == hint
+
+
+# -- who pays
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("authorization", "Bearer sk-key"), ("api-key", "sk-key"), ("x-api-key", "sk-key")]
+)
+def test_the_credential_has_its_providers_form(wire: Stage, name: str, value: str) -> None:
+    """Bearer in authorization, bare in any other header; and it is the only one."""
+    headers = [("x-api-key", "canary")] if name != "x-api-key" else []
+    exchange = canonical(an_exchange(headers=headers), ASK)
+    request = wire.sent(exchange, replace(OPENAI, auth_header=name), KEY)
+    paying = [pair for pair in request.headers if pair[0] in ("authorization", "api-key", "x-api-key")]
+    assert paying == [(name, value)]
+
+
+def test_no_credential_no_header(wire: Stage) -> None:
+    """A provider that asks for none gets none."""
+    request = wire.sent(canonical(an_exchange(), ASK), OPENAI, Credential("none"))
+    assert header(request, "authorization") == ""
+
+
+# -- body and URL
+
+
+def test_the_chatgpt_backend_gets_zstd(wire: Stage) -> None:
+    """As from the real client, with the length of what is sent."""
+    request = wire.asked()
+    assert header(request, "content-encoding") == "zstd" and header(request, "content-length") == str(len(request.body))
+    assert json.loads(zstandard.ZstdDecompressor().decompressobj().decompress(request.body)) == ASK
+
+
+def test_other_providers_get_the_body_as_it_is(wire: Stage) -> None:
+    """No coding, and its length."""
+    exchange = canonical(an_exchange(), ASK)
+    request = wire.sent(exchange, OPENAI, KEY)
+    assert request.body == exchange.adapted and header(request, "content-encoding") == ""
+    assert header(request, "content-length") == str(len(request.body))
+
+
+@pytest.mark.parametrize(("method", "length"), [("GET", ""), ("POST", "0")])
+def test_an_empty_body_has_a_length_where_one_is_expected(wire: Stage, method: str, length: str) -> None:
+    """A POST always, a GET never."""
+    request = wire.sent(canonical(an_exchange(method, "side", path="/wham/usage")))
+    assert (request.method, header(request, "content-length"), request.body) == (method, length, b"")
+
+
+@pytest.mark.parametrize(
+    ("provider", "query", "asked"),
+    [
+        (CHATGPT, "", "?client_version={ours}"),
+        (CHATGPT, "a=b", "?a=b&client_version={ours}"),
+        (CHATGPT, "client_version=1", "?client_version=1"),
+        (CHATGPT, "my_client_version=1", "?my_client_version=1&client_version={ours}"),
+        (OPENAI, "", ""),
+    ],
+)
+def test_the_chatgpt_backend_is_told_a_client_version(wire: Stage, provider: Provider, query: str, asked: str) -> None:
+    """It lists models for one alone; what the client names is kept."""
+    exchange = canonical(an_exchange("GET", "models", query=query))
+    request = wire.sent(exchange, provider)
+    assert exchange.identity is not None
+    expected = asked.format(ours=exchange.identity.profile.values.version)
+    assert request.url == f"{provider.base_url}/models{expected}"
+
+
+def test_a_call_that_the_provider_lacks_is_not_made(wire: Stage) -> None:
+    """The client is told which provider; no request is set, so nothing can leave."""
+    exchange = canonical(an_exchange(call="side", path="/wham/usage"))
+    with pytest.raises(WireError, match="api") as caught:
+        wire.sent(exchange, OPENAI, KEY)
+    assert caught.value.kind == "not_found" and exchange.request is None
+
+
+def test_the_secure_mode_takes_its_url_whole(wire: Stage) -> None:
+    """Whatever its path; headers and body are the client's."""
+    provider = Provider("secure", "responses", "https://u.example/any?x=1", profile="passthrough")
+    exchange = canonical(an_exchange(is_raw=True, body=b"raw", headers=[("x-odd", "1")]))
+    request = wire.sent(exchange, provider, KEY)
+    assert (request.url, request.body) == ("https://u.example/any?x=1", b"raw") and ("x-odd", "1") in request.headers
+
+
+# -- cookies
+
+
+@pytest.mark.parametrize(("provider", "sent"), [(CHATGPT, "__cf_bm=1"), (OPENAI, "")])
+def test_cookies_are_the_chatgpt_backends_alone(wire: Stage, provider: Provider, sent: str) -> None:
+    """What it sets comes back with the next request of the same key, and of no other."""
+    exchange = canonical(an_exchange(), ASK)
+    wire.sent(exchange, provider)
+    answered(exchange, headers=[("Set-Cookie", "__cf_bm=1; Path=/; Secure"), ("set-cookie", "other=2; Path=/")])
+    wire.stage.upstream_response(exchange)
+    assert header(wire.sent(canonical(an_exchange(), ASK), provider), "cookie") == sent
+    other = wire.sent(canonical(an_exchange(), ASK), provider, replace(LOGIN, account="other"))
+    assert header(other, "cookie") == ""

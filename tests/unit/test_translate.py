@@ -1,0 +1,154 @@
+"""Stage translate: what is canonical of each call, and what the client gets of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from mitmcodex.exchange import Exchange
+from mitmcodex.translate import Translate
+from mitmcodex.upstream.transport import Closed
+from mitmcodex.wire.errors import WireError
+from support.events import ev_completed, ev_created, ev_failed, ev_message_done, sse
+from support.exchanges import EVENTS, an_exchange, answered, read
+
+ASK = {"model": "gpt-5.5", "input": "hi"}
+WHOLE = [ev_created("r"), ev_message_done("hello"), ev_completed("r")]
+EMPTY = [ev_created("r"), ev_completed("r")]
+
+
+def down(fields: dict[str, Any] | None = None, **admission: Any) -> Exchange:
+    exchange = an_exchange(body=json.dumps(fields).encode() if fields else b"", **admission)
+    Translate().upstream_request(exchange)
+    return exchange
+
+
+def up(exchange: Exchange) -> Exchange:
+    asyncio.run(Translate().upstream_response(exchange))
+    return exchange
+
+
+@pytest.mark.parametrize("wants_stream", [True, False])
+def test_a_generation_is_parsed_and_gets_an_encoder(wants_stream: bool) -> None:
+    """The fields are the body's, and whether a stream is wanted is known."""
+    exchange = down({**ASK, "stream": wants_stream})
+    assert exchange.canonical is not None and exchange.encoder is not None
+    assert (exchange.canonical.fields["model"], exchange.canonical.wants_stream) == ("gpt-5.5", wants_stream)
+    assert exchange.canonical.body == exchange.admission.body
+
+
+def test_a_compaction_is_parsed_and_never_streamed() -> None:
+    """Its model is needed for the routing hint; its answer passes as it comes."""
+    exchange = down({**ASK, "stream": True}, call="compact")
+    assert exchange.canonical is not None and exchange.encoder is None
+    assert exchange.canonical.fields["model"] == "gpt-5.5" and not exchange.canonical.wants_stream
+
+
+@pytest.mark.parametrize("admission", [{"call": "models"}, {"call": "side"}, {"call": "responses", "is_raw": True}])
+def test_other_calls_are_not_read(admission: dict[str, Any]) -> None:
+    """Model lists, side calls and the secure mode: any bytes pass, as they are no JSON of ours."""
+    exchange = an_exchange(body=b"\xff{", **admission)
+    Translate().upstream_request(exchange)
+    assert exchange.canonical is not None and exchange.encoder is None
+    assert (exchange.canonical.body, exchange.canonical.fields) == (b"\xff{", {})
+
+
+@pytest.mark.parametrize(
+    ("admission", "kind"), [({"body": b"{"}, "invalid_request"), ({"protocol": "chat", "body": b"{}"}, "not_supported")]
+)
+def test_what_is_not_understood_goes_nowhere(admission: dict[str, Any], kind: str) -> None:
+    """No canonical form is set, so the seal holds it back besides."""
+    exchange = an_exchange(**admission)
+    with pytest.raises(WireError) as caught:
+        Translate().upstream_request(exchange)
+    assert caught.value.kind == kind and exchange.canonical is None
+
+
+def test_a_stream_is_encoded_and_kept_from_caches() -> None:
+    """What stands between must neither keep nor collect it (conformance 39); one header of a name is enough."""
+    kept = [EVENTS, ("x-a", "1")]
+    exchange = up(answered(down({**ASK, "stream": True}), sse(WHOLE), headers=[*kept, ("Cache-Control", "public")]))
+    assert exchange.reply is not None
+    assert exchange.reply.headers == [*kept, ("cache-control", "no-cache"), ("x-accel-buffering", "no")]
+    told = read(exchange)
+    assert told.startswith(sse(WHOLE[:2])) and b"event: response.completed" in told
+
+
+def test_codex_gets_the_head_as_it_came() -> None:
+    """Codex is told what the upstream told, and nothing besides."""
+    exchange = up(answered(down({**ASK, "stream": True}, is_codex=True), sse(WHOLE)))
+    assert exchange.reply is not None and exchange.reply.headers == [EVENTS]
+
+
+def test_a_stream_without_end_says_so() -> None:
+    """The client learns by an event of its protocol that the answer is not whole."""
+    exchange = up(answered(down({**ASK, "stream": True}), sse(WHOLE[:1])))
+    assert b"response.failed" in read(exchange)
+    assert exchange.encoder is not None and exchange.encoder.is_cut
+
+
+def test_without_stream_the_client_gets_one_object() -> None:
+    """JSON with the answer's other headers; no length and no type of the stream is left."""
+    headers = [("content-type", "text/event-stream"), ("Content-Length", "9"), ("x-request-id", "1")]
+    exchange = up(answered(down(ASK), sse(WHOLE), headers=headers))
+    assert exchange.reply is not None and exchange.reply.body is not None
+    assert exchange.reply.headers == [("content-type", "application/json"), ("x-request-id", "1")]
+    assert json.loads(exchange.reply.body)["output"] == [WHOLE[1]["item"]]
+
+
+@pytest.mark.parametrize(
+    "pieces", [(sse(EMPTY),), (sse(WHOLE[:1]),), (sse(WHOLE[:1]), Closed("reset"))], ids=["empty", "no end", "cut"]
+)
+def test_what_came_to_nothing_is_tried_once_more(pieces: tuple[Any, ...]) -> None:
+    """Nothing went to the client yet, so a second attempt costs it nothing (seeds S88)."""
+    exchange = up(answered(down(ASK), *pieces))
+    assert exchange.retry is not None and exchange.reply is not None and exchange.reply.body is None
+
+
+@pytest.mark.parametrize(
+    ("pieces", "error"), [((sse(WHOLE[:1]),), WireError), ((sse(WHOLE[:1]), Closed("reset")), Closed)]
+)
+def test_a_second_cut_is_told(pieces: tuple[Any, ...], error: type[Exception]) -> None:
+    """No third attempt: the client hears of it."""
+    exchange = answered(down(ASK), *pieces)
+    exchange.attempt = 2
+    with pytest.raises(error):
+        up(exchange)
+    assert exchange.retry is None
+
+
+def test_a_second_empty_answer_is_given() -> None:
+    """A model may have nothing to say."""
+    exchange = answered(down(ASK), sse(EMPTY))
+    exchange.attempt = 2
+    up(exchange)
+    assert exchange.reply is not None and exchange.reply.body is not None
+    assert json.loads(exchange.reply.body)["output"] == []
+
+
+def test_a_failed_generation_is_not_tried_again_here() -> None:
+    """What the upstream says of it is the answer."""
+    exchange = answered(down(ASK), sse([ev_created("r"), ev_failed("invalid_prompt", "no", "r")]))
+    with pytest.raises(WireError, match="no"):
+        up(exchange)
+    assert exchange.retry is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 400},
+        {"headers": [("content-type", "application/json")]},
+        {"body": b"{}"},
+    ],
+    ids=["an error", "no stream", "answered by a stage"],
+)
+def test_what_is_no_stream_passes(answer: dict[str, Any]) -> None:
+    """Errors and JSON are in the client's protocol already: head and body as they stand."""
+    exchange = answered(down(ASK), b'{"a":1}', **answer)
+    reply, body = exchange.reply, exchange.body
+    up(exchange)
+    assert (exchange.reply, exchange.body) == (reply, body) and read(exchange) == b'{"a":1}'

@@ -96,7 +96,7 @@ def _user_file(sets: Mapping[str, object], environ: Mapping[str, str]) -> Path |
     if "config" in sets:
         named = str(_typed(KEYS_BY_NAME["config"], sets["config"], "--set codex_config"))
     if named:
-        return Path(named).expanduser()
+        return paths.expanded(named)
     usual = paths.user_config(environ)
     return usual if usual.exists() else None
 
@@ -196,7 +196,7 @@ def _field(key: Key, value: Value) -> object:
     if key.name == "listen":
         return listen(str(value))
     if key.name in ("server_info", "state_dir", "dump_dir"):
-        return Path(str(value)).expanduser().absolute() if value else None
+        return paths.expanded(str(value)).absolute() if value else None
     if key.name == "max_body_bytes" and value == 0:
         raise SettingsError("max_body_bytes must be more than 0")
     return tuple(value) if isinstance(value, list) else value

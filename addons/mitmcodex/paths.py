@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from mitmcodex.schema import SettingsError
+
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -36,10 +38,18 @@ def state_folder(environ: Mapping[str, str]) -> Path:
 
 
 def codex_home(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("CODEX_HOME") or Path.home() / ".codex").expanduser()
+    return expanded(environ.get("CODEX_HOME") or "~/.codex")
+
+
+def expanded(text: str) -> Path:
+    """A path with ``~`` and ``~NAME`` resolved; raises SettingsError where there is no such home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"{text}: there is no such home folder (is HOME set?)") from None
 
 
 def _xdg(environ: Mapping[str, str], variable: str, fallback: str) -> Path:
     # The XDG specification: a relative path in these variables is invalid and ignored.
     named = environ.get(variable, "")
-    return Path(named) if Path(named).is_absolute() else Path.home() / fallback
+    return Path(named) if Path(named).is_absolute() else expanded(f"~/{fallback}")

@@ -37,9 +37,7 @@ def providers(built_in: object, own: object, environ: Mapping[str, str]) -> dict
     return {name: _provider(name, entry, environ) for name, entry in merged.items()}
 
 
-def choose(
-    upstream: str, table: Mapping[str, Provider], own: Iterable[str], environ: Mapping[str, str]
-) -> Provider:
+def choose(upstream: str, table: Mapping[str, Provider], own: Iterable[str], environ: Mapping[str, str]) -> Provider:
     """What ``upstream`` comes to.
 
     ``auto`` is the first of the user's own entries whose credential exists, else chatgpt, else openai, else the demo.
@@ -205,7 +203,7 @@ def _seconds(raw: object, what: str, default: float) -> float:
 
 
 def _path(text: str, environ: Mapping[str, str]) -> Path:
-    return Path(text.replace("$CODEX_HOME", str(paths.codex_home(environ)), 1)).expanduser().absolute()
+    return paths.expanded(text.replace("$CODEX_HOME", str(paths.codex_home(environ)), 1)).absolute()
 
 
 def _missing(provider: Provider) -> str:

@@ -12,6 +12,7 @@ import logging
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +23,7 @@ from mitmproxy.tools.dump import DumpMaster
 from mitmcodex import configuration, hardening, listeners
 from mitmcodex.process import Process
 from mitmcodex.schema import KEYS, Settings, SettingsError
+from mitmcodex.wire import redact
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ def prepare() -> Settings:
             process.settings = _first(process)
         except (SettingsError, hardening.KeyInputError) as error:
             sys.exit(f"mitmcodex: {error}")
+        except Exception:  # noqa: BLE001 - mitmproxy would log it and go on, as a forward proxy on all interfaces
+            sys.exit(f"mitmcodex: a fault of its own, nothing was started:\n{redact.scrub(traceback.format_exc())}")
     _show(process.settings)
     return process.settings
 

@@ -242,6 +242,23 @@ def test_a_fault_is_one_line(machine: Machine, config: str, arguments: tuple[str
     assert machine.binds == [] or "--mode" in arguments
 
 
+@pytest.mark.parametrize(
+    ("planted", "expected"),
+    [
+        ("import sys; sys.modules['curl_cffi'] = None", "install what it needs"),
+        ("import os, pwd; pwd.getpwuid = lambda uid: {}[uid]; del os.environ['HOME']", "is HOME set?"),
+        ("import yaml; del yaml.safe_load", "AttributeError"),
+    ],
+)
+def test_whatever_breaks_it_never_listens_for_others(machine: Machine, planted: str, expected: str) -> None:
+    """A missing dependency, no home, a fault of our own: mitmproxy would go on as a forward proxy on port 8080."""
+    with (machine.folder / "site" / "sitecustomize.py").open("a") as site:
+        site.write(f"{planted}\n")
+    ended = machine.run("mitmdump", "--set", f"confdir={machine.folder}")  # without it mitmproxy needs a home too
+    assert ended.returncode == 1 and machine.binds == []
+    assert ended.stderr.startswith("mitmcodex: ") and expected in ended.stderr
+
+
 @pytest.mark.parametrize(("program", "arguments"), [("mitmdump", ()), ("mitmcodex", ("run",))])
 def test_a_port_in_use_is_one_line(machine: Machine, program: str, arguments: tuple[str, ...]) -> None:
     """The line names the port and the remedy, and nothing else was bound."""

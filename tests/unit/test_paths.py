@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mitmcodex import paths
+from mitmcodex.schema import SettingsError
 
 
 def test_our_files_are_there() -> None:
@@ -27,9 +28,15 @@ def test_in_a_wheel_they_lie_in_the_package(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_users_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """XDG variables count when absolute; CODEX_HOME counts when set; else the usual places below the home."""
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert paths.user_config({}) == tmp_path / ".config" / "mitmcodex" / "config.yaml"
     assert paths.state_folder({"XDG_STATE_HOME": "relative"}) == tmp_path / ".local" / "state" / "mitmcodex"
     assert paths.state_folder({"XDG_STATE_HOME": "/s"}) == Path("/s/mitmcodex")
     assert paths.codex_home({}) == tmp_path / ".codex"
     assert paths.codex_home({"CODEX_HOME": "/c"}) == Path("/c")
+
+
+def test_a_home_that_is_not_there_is_a_fault_of_the_settings() -> None:
+    """Path.expanduser() raises RuntimeError, which no caller expects."""
+    with pytest.raises(SettingsError, match="home folder"):
+        paths.expanded("~no-such-user-here/x")

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from support.answers import Answer, reply, say, token_expired
+from support.answers import Answer as Script
+from support.answers import reply, say, token_expired
 from support.auth import ACCOUNT_ID, API_KEY, Login, write_api_key, write_login
 from support.backend import Backend
-from support.calls import Reply, as_codex, call, generate
+from support.client import Answer, as_codex, call, post
 from support.proxy import Proxy
 from support.records import Request
 from support.tls import Authority
@@ -61,7 +62,7 @@ def test_refused_token_is_read_again_once(start: StartProxy, backend: Backend, c
     """A 401 that meets a file with another token is one more attempt with that one, unseen by the client."""
     fresh: list[Login] = []
 
-    def expire(request: Request) -> Answer:
+    def expire(request: Request) -> Script:
         if not fresh:
             fresh.append(write_login(login.path, serial=2))  # the CLI refreshes while our request is on its way
             return token_expired()
@@ -76,7 +77,7 @@ def test_refused_token_is_read_again_once(start: StartProxy, backend: Backend, c
 def test_refused_twice_is_told(start: StartProxy, backend: Backend, ca: Authority, login: Login) -> None:
     """The new token is refused too: no third attempt."""
 
-    def expire(request: Request) -> Answer:
+    def expire(request: Request) -> Script:
         write_login(login.path, serial=len(backend.requests) + 1)
         return token_expired()
 
@@ -85,15 +86,15 @@ def test_refused_twice_is_told(start: StartProxy, backend: Backend, ca: Authorit
     assert len(backend.calls) == 2
 
 
-def check_told(answer: Reply, status: int, remedy: str) -> None:
+def check_told(answer: Answer, status: int, remedy: str) -> None:
     assert answer.status == status, answer.body
     error = answer.json["error"]
     assert remedy in error["message"] and error["code"] == "credential"
 
 
-@pytest.mark.parametrize(("ask", "status"), [(as_codex, 400), (generate, 401)])
+@pytest.mark.parametrize(("ask", "status"), [(as_codex, 400), (post, 401)])
 def test_refused_and_unchanged_is_told_with_the_command(
-    ask: Callable[..., Reply], status: int, start: StartProxy, backend: Backend, ca: Authority, login: Login
+    ask: Callable[..., Answer], status: int, start: StartProxy, backend: Backend, ca: Authority, login: Login
 ) -> None:
     """One POST; Codex gets 400, as a 401 would make it spend its own refresh token, other clients 401; both are told
     what to run, and neither gets a word of the token."""
@@ -119,7 +120,7 @@ def test_login_goes_missing_after_the_start(start: StartProxy, backend: Backend,
     assert as_codex(proxy).status == 200
     login.path.unlink()
     check_told(as_codex(proxy), 400, "codex login")
-    check_told(generate(proxy), 401, str(login.path))
+    check_told(post(proxy), 401, str(login.path))
     assert len(backend.calls) == 1
     write_login(login.path, serial=2)
     assert as_codex(proxy).status == 200
@@ -186,9 +187,9 @@ def test_api_key_from(
 
     give(API_KEY)
     proxy = start(with_key(to_api(backend, ca, tmp_path), reference))
-    assert generate(proxy).status == 200
+    assert post(proxy).status == 200
     give("sk-test-another-key")
-    assert generate(proxy).status == 200
+    assert post(proxy).status == 200
     assert bearers(backend) == [API_KEY, "sk-test-another-key"]
     assert not any(request.has("chatgpt-account-id") for request in backend.requests)
 
@@ -213,14 +214,14 @@ def test_api_key_from_stdin(start: StartProxy, backend: Backend, ca: Authority, 
     """``{stdin: true}`` is read once at the start and serves every request."""
     with on_stdin(f"{API_KEY}\n".encode()):
         proxy = start(with_key(to_api(backend, ca, tmp_path), {"stdin": True}))
-    assert [generate(proxy).status, generate(proxy).status] == [200, 200]
+    assert [post(proxy).status, post(proxy).status] == [200, 200]
     assert bearers(backend) == [API_KEY, API_KEY]
 
 
 def test_api_key_that_is_refused(start: StartProxy, backend: Backend, ca: Authority, tmp_path: Path) -> None:
     """The refusal names the place of the key, not the key."""
     backend.script(lambda request: reply(401, {"error": {"message": f"Incorrect API key: {API_KEY}"}}))
-    answer = generate(start(to_api(backend, ca, tmp_path)))
+    answer = post(start(to_api(backend, ca, tmp_path)))
     check_told(answer, 401, str(tmp_path / "api.key"))
     assert API_KEY.encode() not in answer.body
 

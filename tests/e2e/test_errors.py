@@ -20,7 +20,7 @@ from support.answers import Answer as Script
 from support.answers import Cut, Data, Gate, Head, Pause, Stall, detail, quota, reply, say, stream
 from support.auth import Login
 from support.backend import Backend
-from support.client import CODEX, Answer, Pairs, Posted, a_request, is_codex, post
+from support.client import CODEX, Answer, Pairs, is_codex, post, posted
 from support.events import ev_completed, ev_created, ev_failed, ev_message_done, ev_text_delta, sse, text_events
 from support.proxy import Proxy
 from support.tls import Authority
@@ -136,10 +136,10 @@ def test_a_silent_upstream_is_kept_alive(client: Pairs, start: StartProxy, backe
     hold = Gate()
     backend.queue([Head(), CREATED, Pause(hold), *[Data(sse([e], n)) for n, e in enumerate(text_events("x")[1:], 1)]])
     word = b'data: {"type":"keepalive"}' if is_codex(client) else b": keepalive"
-    with Posted(start(keepalive_s=0.05), a_request(), client) as posted:
-        seen = posted.read_until(word)
+    with posted(start(keepalive_s=0.05), client) as sent:
+        seen = sent.read_until(word)
         hold.open()
-        answer = posted.to_end()
+        answer = sent.to_end()
     assert answer.status == 200 and b"response.completed" in answer.body
     assert (b'"keepalive"' in seen) == is_codex(client)
     assert posts(backend) == 1
@@ -152,11 +152,11 @@ def test_only_streams_of_events_are_kept_alive(client: Pairs, start: StartProxy,
     head = Head(200, [("content-type", "application/json")])
     backend.queue([head, Data(b'{"a":'), Pause(hold), Data(b"1}")])
     proxy = start(keepalive_s=0.02)
-    with Posted(proxy, a_request(), client) as posted:
-        posted.read_until(b'{"a":')
+    with posted(proxy, client) as sent:
+        sent.read_until(b'{"a":')
         proxy.call(asyncio.sleep(0.1))  # five times the silence after which a stream is kept alive
         hold.open()
-        assert posted.to_end().body == b"1}"
+        assert sent.to_end().body == b"1}"
 
 
 # -- the upstream refuses -------------------------------------------------------------------------
@@ -323,10 +323,10 @@ def test_a_later_cut_never_looks_like_an_end(how: str, client: Pairs, start: Sta
     begun = [Head(), Data(sse([ev_created(), ev_text_delta("some")]))]
     hold = Gate()
     backend.queue([*begun, Pause(hold), *LATE_CUTS[how]])
-    with Posted(start(), a_request(), client) as posted:
-        seen = posted.read_until(b"some")
+    with posted(start(), client) as sent:
+        seen = sent.read_until(b"some")
         hold.open()
-        rest = posted.to_end()
+        rest = sent.to_end()
     whole = Answer(rest.status, rest.headers, seen + rest.body, rest.is_whole)
     assert whole.is_whole and whole.kinds == ["response.created", "response.output_text.delta", "response.failed"]
     assert whole.events[-1]["response"]["error"]["code"] == "stream_incomplete"
@@ -338,7 +338,7 @@ def test_a_later_cut_never_looks_like_an_end(how: str, client: Pairs, start: Sta
 def test_without_stream_a_cut_is_tried_again(client: Pairs, start: StartProxy, backend: Backend) -> None:
     """The client has nothing yet, however much came: one more attempt gives it the whole object."""
     backend.queue([Head(), Data(sse([ev_created(), ev_text_delta("some")])), Cut()], say("whole"))
-    answer = post(start(), a_request(stream=False), client)
+    answer = post(start(), client, stream=False)
     assert answer.status == 200 and posts(backend) == 2
     assert answer.json["output"][0]["content"][0]["text"] == "whole"
 
@@ -349,7 +349,7 @@ def test_without_stream_an_empty_answer_is_tried_again(client: Pairs, start: Sta
     empty = stream([ev_created(), ev_completed()])
     backend.queue(empty, say("whole"), empty, empty)
     proxy = start()
-    first, second = (post(proxy, a_request(stream=False), client) for _ in range(2))
+    first, second = (post(proxy, client, stream=False) for _ in range(2))
     assert first.status == 200 and b"whole" in first.body
     assert second.status == 200 and second.json["output"] == []
     assert posts(backend) == 4
@@ -359,7 +359,7 @@ def test_without_stream_an_empty_answer_is_tried_again(client: Pairs, start: Sta
 def test_without_stream_a_cut_that_stays_is_a_502(client: Pairs, start: StartProxy, backend: Backend) -> None:
     """Never half an object, never a 200 with an empty output."""
     backend.script(lambda request: [Head(), Data(sse([ev_created(), ev_message_done("some")])), Cut()])
-    answer = post(start(), a_request(stream=False), client)
+    answer = post(start(), client, stream=False)
     assert (answer.status, answer.error["code"], posts(backend)) == (502, "stream_incomplete", 2)
 
 
@@ -384,17 +384,17 @@ def test_more_calls_than_the_queue_takes_are_told_to_wait(client: Pairs, start: 
     proxy.process.slots.resize(1, 2)
     hold = Gate()
     backend.queue([Head(), CREATED, Pause(hold)])
-    with Posted(proxy, a_request(prompt_cache_key="first"), client) as first, ThreadPoolExecutor(3) as pool:
+    with posted(proxy, client, prompt_cache_key="first") as first, ThreadPoolExecutor(3) as pool:
         backend.wait_for_call(1)
-        leaver = Posted(proxy, a_request(prompt_cache_key="leaver"), client)
+        leaver = posted(proxy, client, prompt_cache_key="leaver")
         waiting(proxy, 1)
-        second = pool.submit(post, proxy, a_request(prompt_cache_key="second"), client)
+        second = pool.submit(post, proxy, client, prompt_cache_key="second")
         waiting(proxy, 2)
         refused = post(proxy, headers=client)
         assert (refused.status, refused.first("retry-after"), refused.error["code"]) == (429, "1", "busy")
         leaver.leave()
         waiting(proxy, 1)
-        third = pool.submit(post, proxy, a_request(prompt_cache_key="third"), client)
+        third = pool.submit(post, proxy, client, prompt_cache_key="third")
         waiting(proxy, 2)
         first.leave()
         hold.open()

@@ -25,7 +25,7 @@ from support.answers import Data, End, Head, Pause, Stall, say
 from support.answers import Gate as Hold
 from support.auth import Login
 from support.backend import Backend
-from support.client import CODEX, Answer, Pairs, Posted, a_request, is_codex, post
+from support.client import CODEX, Answer, Pairs, is_codex, post, posted
 from support.events import ev_completed, ev_created, ev_message_done, ev_text_delta, sse
 from support.proxy import Proxy
 from support.tls import Authority
@@ -255,10 +255,10 @@ def a_stream_in_two(proxy: Proxy, backend: Backend, client: Pairs) -> Answer:
     hold = Hold()
     second = Data(sse([ev_text_delta(SECRET_TEXT)], 2))
     backend.queue([Head(), Data(sse([ev_created(), ev_text_delta("first")])), Pause(hold), second, Stall()])
-    with Posted(proxy, a_request(), client) as posted:
-        seen = posted.read_until(b"first")
+    with posted(proxy, client) as sent:
+        seen = sent.read_until(b"first")
         hold.open()
-        answer = posted.to_end()
+        answer = sent.to_end()
     backend.calls[0].wait_aborted()
     return Answer(answer.status, answer.headers, seen + answer.body, answer.is_whole)
 
@@ -325,7 +325,7 @@ def test_an_encoder_that_breaks_cuts_the_connection(client: Pairs, start: StartP
 def test_an_answer_without_stream_fails_whole(client: Pairs, start: StartProxy, backend: Backend) -> None:
     """A client that waits for one object gets an error in place of half an object."""
     backend.queue([Head(), Data(sse([ev_created(), ev_text_delta("first")])), Data(sse([ev_message_done("x")], 2))])
-    assert_own_error(post(start(Cuts()), a_request(stream=False), client), client)
+    assert_own_error(post(start(Cuts()), client, stream=False), client)
 
 
 class Cuts:

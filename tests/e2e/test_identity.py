@@ -17,7 +17,7 @@ from mitmcodex.upstream.fingerprint import Entry, Profile, load
 from support.answers import challenge, say, service_headers
 from support.auth import ACCOUNT_ID, Login, write_login
 from support.backend import Backend
-from support.calls import AS_CODEX, CODEX_AGENT, CODEX_BODY, CODEX_VERSION, UUID7, as_codex, call, generate
+from support.client import CODEX, CODEX_AGENT, CODEX_VERSION, UUID7, a_request, as_codex, call, post
 from support.fingerprint_table import CAPTURE, PROFILE, Row, captured, compare
 from support.proxy import Proxy
 from support.records import Request
@@ -60,7 +60,7 @@ def measured(start: StartProxy, make_backend: Callable[..., Backend], ca: Author
     proxy = start(to_chatgpt(backend, ca, login.path))
     for text in ("first", "second"):
         conversation = [*LITE_INPUT, {"role": "user", "content": text}]
-        answer = generate(proxy, model="gpt-6.1-sol", input=conversation, reasoning={"effort": "low"})
+        answer = post(proxy, model="gpt-6.1-sol", input=conversation, reasoning={"effort": "low"})
         assert answer.status == 200, answer.body
     return compare(REAL, captured(backend.requests[1]), load(PROFILE, paths.fingerprints()).explained)
 
@@ -129,7 +129,7 @@ def test_other_clients_get_ids_that_are_stable_per_conversation(chatgpt: Proxy, 
     opening = {"role": "user", "content": "tell me of trees"}
     longer = [opening, {"role": "assistant", "content": "They grow."}, {"role": "user", "content": "more"}]
     for conversation in ([opening], longer, [{"role": "user", "content": "tell me of stones"}]):
-        assert generate(chatgpt, input=conversation).status == 200
+        assert post(chatgpt, input=conversation).status == 200
     first, again, other = backend.requests
     assert all(first.first(name) == again.first(name) != other.first(name) for name in IDS)
     assert len({first.first(name) for name in IDS}) == 1
@@ -145,8 +145,8 @@ def test_compaction_belongs_to_its_conversation(chatgpt: Proxy, backend: Backend
     routing hint; a Codex client's own installation id is kept."""
     fields = {"model": "gpt-5.5", "instructions": "Be brief.", "input": [{"role": "user", "content": "of rivers"}]}
     body = json.dumps(fields).encode()
-    assert generate(chatgpt, **fields).status == call(chatgpt, "POST", "/v1/responses/compact", [], body).status == 200
-    theirs = [*AS_CODEX, ("x-codex-installation-id", UUID7)]
+    assert post(chatgpt, **fields).status == call(chatgpt, "POST", "/v1/responses/compact", [], body).status == 200
+    theirs = [*CODEX, ("x-codex-installation-id", UUID7)]
     assert call(chatgpt, "POST", "/v1/responses/compact", theirs, body).status == 200
     generation, compaction, codex = backend.requests
     assert all(generation.first(name) == compaction.first(name) != "" for name in IDS)
@@ -159,7 +159,7 @@ def test_compaction_belongs_to_its_conversation(chatgpt: Proxy, backend: Backend
 def test_other_clients_get_the_profile_s_names(chatgpt: Proxy, backend: Backend) -> None:
     """A foreign User-Agent, its version and its own headers stay behind; the profile speaks for it."""
     foreign = [("user-agent", "OpenAI/Python 2.0"), ("x-stainless-lang", "python"), ("x-codex-other", "1")]
-    assert generate(chatgpt, [*foreign, ("version", "9.9.9"), ("x-codex-turn-state", "theirs")]).status == 200
+    assert post(chatgpt, [*foreign, ("version", "9.9.9"), ("x-codex-turn-state", "theirs")]).status == 200
     (request,) = backend.requests
     values = load(PROFILE, paths.fingerprints()).values
     assert request.first("originator") == values.originator
@@ -170,7 +170,7 @@ def test_other_clients_get_the_profile_s_names(chatgpt: Proxy, backend: Backend)
 
 def test_a_client_that_names_nothing_gets_the_profile_s_names(chatgpt: Proxy, backend: Backend) -> None:
     """The path alone makes a caller count as Codex: what it does not say of itself, the profile says."""
-    assert call(chatgpt, "POST", "/backend-api/codex/responses", [], json.dumps(CODEX_BODY).encode()).status == 200
+    assert call(chatgpt, "POST", "/backend-api/codex/responses", [], json.dumps(a_request()).encode()).status == 200
     assert call(chatgpt, "GET", "/backend-api/wham/usage").status == 200
     generation, side = backend.requests
     values = load(PROFILE, paths.fingerprints()).values
@@ -183,7 +183,7 @@ def test_codex_keeps_its_own(chatgpt: Proxy, backend: Backend) -> None:
     """Every id and name that a Codex client sends goes on as it is, and ``version`` is the one in its User-Agent."""
     assert as_codex(chatgpt, [("x-codex-new-thing", "kept")]).status == 200
     (request,) = backend.requests
-    assert all(request.first(name) == value for name, value in AS_CODEX)
+    assert all(request.first(name) == value for name, value in CODEX)
     assert (request.first("version"), request.first("user-agent")) == (CODEX_VERSION, CODEX_AGENT)
     assert request.first("x-codex-new-thing") == "kept"
     assert request.first("session-id") == UUID7

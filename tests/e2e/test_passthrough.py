@@ -13,7 +13,7 @@ import zstandard
 from support.answers import Data, End, Head, detail, quota, reply, say, service_headers, stream
 from support.auth import API_KEY, Login
 from support.backend import Backend
-from support.calls import AS_CODEX, as_codex, call, generate
+from support.client import CODEX, as_codex, call, post
 from support.events import ev_completed, ev_created, ev_custom_tool_call, ev_function_call, ev_message_done
 from support.proxy import Proxy
 from support.tls import Authority
@@ -72,7 +72,7 @@ def test_request_bytes_arrive_as_they_came(coding: str, chatgpt: Proxy, backend:
     for name in filter(None, coding.split(", ")):
         body = gzip.compress(body) if name == "gzip" else zstandard.compress(body)
     backend.queue(say("hi"))
-    headers = [*AS_CODEX, *([("content-encoding", coding)] if coding else [])]
+    headers = [*CODEX, *([("content-encoding", coding)] if coding else [])]
     assert call(chatgpt, "POST", "/v1/responses", headers, body).status == 200
     assert backend.requests[0].body == ODD_BODY
 
@@ -80,7 +80,7 @@ def test_request_bytes_arrive_as_they_came(coding: str, chatgpt: Proxy, backend:
 def test_request_bytes_arrive_as_they_came_at_an_api(openai: Proxy, api_backend: Backend) -> None:
     """The same for an API-key provider, which gets them uncoded, also from a client that is not Codex."""
     api_backend.queue(say("hi"), say("hi"))
-    for headers in (AS_CODEX, [("content-type", "application/json")]):
+    for headers in (CODEX, [("content-type", "application/json")]):
         assert call(openai, "POST", "/v1/responses", list(headers), ODD_BODY).status == 200
     assert [request.raw_body for request in api_backend.requests] == [ODD_BODY, ODD_BODY]
 
@@ -130,7 +130,7 @@ GENERATION_PATHS = (
 def test_generation_paths(path: str, chatgpt: Proxy, backend: Backend) -> None:
     """However a client's base URL is written, its generation goes to the one path of the provider."""
     backend.queue(say("hi"))
-    assert call(chatgpt, "POST", path, list(AS_CODEX), ODD_BODY).status == 200
+    assert call(chatgpt, "POST", path, CODEX, ODD_BODY).status == 200
     assert [request.target for request in backend.requests] == ["/backend-api/codex/responses"]
 
 
@@ -138,7 +138,7 @@ def test_generation_paths(path: str, chatgpt: Proxy, backend: Backend) -> None:
 def test_compact(base: str, chatgpt: Proxy, backend: Backend) -> None:
     """Compaction is one JSON call: body and answer go through as they are."""
     body = b'{ "model":"gpt-5.5", "instructions":"x","input":[ {"type":"message","role":"user","content":"hi"} ] }'
-    answer = call(chatgpt, "POST", f"{base}/responses/compact", list(AS_CODEX), body)
+    answer = call(chatgpt, "POST", f"{base}/responses/compact", CODEX, body)
     assert (answer.status, answer.json["output"][0]["type"]) == (200, "compaction")
     assert backend.requests[0].path == "/backend-api/codex/responses/compact"
     assert backend.requests[0].body == body
@@ -147,7 +147,7 @@ def test_compact(base: str, chatgpt: Proxy, backend: Backend) -> None:
 @pytest.mark.parametrize("path", ["/v1/models", "/models", "/backend-api/codex/models"])
 def test_models_with_their_query(path: str, chatgpt: Proxy, backend: Backend) -> None:
     """The query goes on as it came; the ChatGPT backend is told a client version where the client names none."""
-    answer = call(chatgpt, "GET", f"{path}?client_version=0.1.2&a=%2Fb+c", list(AS_CODEX))
+    answer = call(chatgpt, "GET", f"{path}?client_version=0.1.2&a=%2Fb+c", CODEX)
     assert (answer.status, answer.json, answer.first("etag")) == (200, {"models": []}, 'W/"models-1"')
     assert call(chatgpt, "GET", path).status == 200
     first, second = backend.requests
@@ -175,7 +175,7 @@ SIDE_CALLS = [
 def test_side_calls(method: str, path: str, target: str, chatgpt: Proxy, backend: Backend) -> None:
     """Codex's other calls go to the base less its last segment, with their method, query and body."""
     body = None if method == "GET" else b'{ "jsonrpc":"2.0" }'
-    call(chatgpt, method, path, list(AS_CODEX), body)
+    call(chatgpt, method, path, CODEX, body)
     (request,) = backend.requests
     assert (request.method, request.target, request.raw_body) == (method, target, body or b"")
 
@@ -183,7 +183,7 @@ def test_side_calls(method: str, path: str, target: str, chatgpt: Proxy, backend
 @pytest.mark.parametrize("path", ["/wham/usage", "/backend-api/ps/plugins/installed", "/codex/safety/arc"])
 def test_side_calls_are_the_chatgpt_backend_s_alone(path: str, openai: Proxy, api_backend: Backend) -> None:
     """Another kind of provider has none of them: 404, and nothing is sent."""
-    assert call(openai, "GET", path, list(AS_CODEX)).status == 404
+    assert call(openai, "GET", path, CODEX).status == 404
     assert api_backend.connections == []
 
 
@@ -200,7 +200,7 @@ def test_side_calls_are_the_chatgpt_backend_s_alone(path: str, openai: Proxy, ap
 )
 def test_never_forwarded(path: str, chatgpt: Proxy, backend: Backend) -> None:
     """Telemetry, unknown paths and paths that climb out of the base are answered 404 in JSON, and nothing is sent."""
-    answer = call(chatgpt, "POST", path, list(AS_CODEX), b"{}")
+    answer = call(chatgpt, "POST", path, CODEX, b"{}")
     assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
     assert backend.connections == []
 
@@ -210,7 +210,7 @@ def test_websocket_is_refused_with_426(chatgpt: Proxy, backend: Backend) -> None
     key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
     upgrade = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"), key]
     for path in ("/v1/responses", "/backend-api/codex/responses"):
-        assert call(chatgpt, "GET", path, [*AS_CODEX, *upgrade]).status == 426
+        assert call(chatgpt, "GET", path, [*CODEX, *upgrade]).status == 426
     assert backend.connections == []
 
 
@@ -225,7 +225,7 @@ def test_whole_answer_is_rebuilt_from_its_items(chatgpt: Proxy, backend: Backend
         ev_custom_tool_call("call_2", "g", "text", output_index=2),
     ]
     backend.queue(stream([ev_created(), *items, ev_completed()], quota()))
-    answer = generate(chatgpt, stream=False, input=[{"role": "user", "content": "hi"}])
+    answer = post(chatgpt, stream=False, input=[{"role": "user", "content": "hi"}])
     assert (answer.status, answer.first("content-type")) == (200, "application/json")
     assert answer.first("x-codex-primary-used-percent") == "12.0"
     whole = answer.json
@@ -242,7 +242,7 @@ def test_azure(start: StartProxy, recorder: Backend, ca: Authority, tmp_path: Pa
     """The deployment's path and ``api-version`` stay, the key goes as ``api-key``, and the body is not coded."""
     base_url = f"{recorder.origin}/openai/deployments/d1?api-version=2026-10-01"
     proxy = start(to_api(recorder, ca, tmp_path, "azure", base_url=base_url))
-    assert call(proxy, "POST", "/v1/responses?x=1", list(AS_CODEX), ODD_BODY).status == 200
+    assert call(proxy, "POST", "/v1/responses?x=1", CODEX, ODD_BODY).status == 200
     (request,) = recorder.requests
     assert request.target == "/openai/deployments/d1/responses?api-version=2026-10-01&x=1"
     assert (request.first("api-key"), request.has("authorization")) == (API_KEY, False)
@@ -253,8 +253,8 @@ def test_base_url_that_is_the_whole_path(start: StartProxy, recorder: Backend, c
     """A base URL that ends in ``/responses`` is taken whole, compaction is appended, other calls do not exist."""
     base_url = f"{recorder.origin}/any/responses?a=b"
     proxy = start(to_api(recorder, ca, tmp_path, "responses", base_url=base_url))
-    assert call(proxy, "POST", "/v1/responses", list(AS_CODEX), ODD_BODY).status == 200
-    assert call(proxy, "POST", "/v1/responses/compact", list(AS_CODEX), b"{}").status == 200
+    assert call(proxy, "POST", "/v1/responses", CODEX, ODD_BODY).status == 200
+    assert call(proxy, "POST", "/v1/responses/compact", CODEX, b"{}").status == 200
     assert call(proxy, "GET", "/v1/models").status == 404
     targets = [request.target for request in recorder.requests]
     assert targets == ["/any/responses?a=b", "/any/responses/compact?a=b"]
@@ -285,6 +285,6 @@ def test_ca_file_that_goes_away(start: StartProxy, api_backend: Backend, ca: Aut
     ours.write_bytes(ca.pem.read_bytes())
     proxy = start(to_api(api_backend, ca, tmp_path, ca_file=str(ours)))
     ours.unlink()
-    answer = generate(proxy)
+    answer = post(proxy)
     assert answer.status == 502 and "ca_file" in answer.json["error"]["message"], answer.body
     assert api_backend.connections == []

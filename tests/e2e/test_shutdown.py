@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from pathlib import Path
-
-import pytest
 
 from support.answers import Data, Head, Stall
 from support.auth import Login
 from support.backend import Backend
-from support.calls import AS_CODEX, CODEX_BODY
+from support.client import CODEX, posted
 from support.events import ev_created, ev_text_delta, sse
 from support.proxy import Proxy
 from support.tls import Authority
@@ -23,15 +20,10 @@ def test_shutdown_in_the_middle_of_a_stream(backend: Backend, ca: Authority, log
     config = {**to_chatgpt(backend, ca, login.path), "dump_dir": str(tmp_path / "dump")}
     backend.queue([Head(), Data(sse([ev_created(), ev_text_delta("half")])), Stall()])
     with Proxy(tmp_path, config) as proxy:
-        client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
-        client.request("POST", "/v1/responses", json.dumps(CODEX_BODY), dict(AS_CODEX))
-        answer = client.getresponse()
-        assert answer.status == 200 and b"half" in answer.read1()
+        sent = posted(proxy, CODEX)
+        sent.read_until(b"half")
     backend.wait_for_call().wait_aborted()
     backend.connections[0].wait_closed()
-    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
-        answer.read()
-    answer.close()
-    client.close()
+    assert not sent.to_end().is_whole
     (dump,) = (tmp_path / "dump").glob("*-upstream-response.json")
     assert json.loads(dump.read_text())

@@ -96,7 +96,6 @@ class Machine:
         assert info["pid"] == process.pid, "re-execution keeps the process"
         return int(info["port"])
 
-
     def wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + WAIT_S
         while not condition():

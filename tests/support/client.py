@@ -1,4 +1,8 @@
-"""A plain HTTP/1.1 client of the proxy under test: what a program that calls it gets to see."""
+"""A plain HTTP/1.1 client of the proxy under test: what a program that calls it gets to see.
+
+Nothing is sent but what a test names, ``host`` and, with a body, ``content-length``. For what happens below a call
+(frames, windows, half a request) see support/wires.py.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,34 @@ from support.proxy import Proxy
 JSON = dict[str, Any]
 Pairs = Sequence[tuple[str, str]]
 
-CODEX: Pairs = [("originator", "codex_exec"), ("user-agent", "codex_exec/0.169.0 (Linux 6.0; x86_64) unknown")]
-WAIT_S = 10.0
+WAIT_S = 20.0
+UUID7 = "01a1fa9e-a7b2-72d3-9b4c-639ac3d9163b"
+CODEX_VERSION = "0.170.1"
+CODEX_AGENT = f"codex_cli_rs/{CODEX_VERSION} (Ubuntu 24.4.0; x86_64) xterm-256color"
+CODEX: Pairs = [
+    ("x-codex-beta-features", "remote_compaction_v2"),
+    ("x-codex-window-id", f"{UUID7}:0"),
+    ("x-codex-turn-metadata", f'{{"session_id":"{UUID7}"}}'),
+    ("x-client-request-id", UUID7),
+    ("session-id", UUID7),
+    ("thread-id", UUID7),
+    ("accept", "text/event-stream"),
+    ("content-type", "application/json"),
+    ("originator", "codex_cli_rs"),
+    ("user-agent", CODEX_AGENT),
+]
+"""What Codex sends to a custom provider, names and order as captured; a version that no profile has."""
 
 
 def is_codex(headers: Pairs) -> bool:
     return any(name == "originator" for name, _ in headers)
+
+
+def a_request(**fields: Any) -> JSON:
+    """A body that the strict backends take from Codex too, which is sent on as it comes."""
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
+    body = {"model": "gpt-5.5", "instructions": "Be brief.", "input": [item], "store": False, "stream": True}
+    return {**body, **fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +80,16 @@ class Answer:
         return [event["type"] for event in self.events]
 
 
-def a_request(stream: bool = True, **fields: Any) -> JSON:
-    """A body that the strict backend takes from Codex too, which is sent on as it comes."""
-    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
-    body = {"model": "gpt-5.5", "instructions": "Be brief.", "input": [item], "store": False, "stream": stream}
-    return {**body, **fields}
+class Sent:
+    """A call that is under way: read it piece by piece, to its end, or leave it."""
 
-
-class Posted:
-    """A POST that is under way: read it piece by piece, to its end, or leave it."""
-
-    def __init__(self, proxy: Proxy, body: JSON, headers: Pairs = (), path: str = "/v1/responses") -> None:
+    def __init__(self, proxy: Proxy, method: str, path: str, headers: Pairs, body: bytes | None) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=WAIT_S)
-        data = json.dumps(body).encode()
-        self._connection.putrequest("POST", path)
-        for name, value in [("content-type", "application/json"), ("content-length", str(len(data))), *headers]:
+        self._connection.putrequest(method, path, skip_accept_encoding=True)
+        length = [] if body is None else [("content-length", str(len(body)))]
+        for name, value in [*headers, *length]:
             self._connection.putheader(name, value)
-        self._connection.endheaders(data)
+        self._connection.endheaders(body)
         self._response: http.client.HTTPResponse | None = None
 
     def __enter__(self) -> Self:
@@ -96,14 +115,15 @@ class Posted:
         return seen
 
     def to_end(self) -> Answer:
-        try:
-            body, is_whole = self.response.read(), True
-        except http.client.IncompleteRead as error:
-            body, is_whole = error.partial, False
-        except ConnectionResetError:
-            body, is_whole = b"", False
-        self.leave()
-        return Answer(self.response.status, self.response.getheaders(), body, is_whole)
+        """The rest, and the connection is closed."""
+        with self:
+            try:
+                body, is_whole = self.response.read(), True
+            except http.client.IncompleteRead as error:
+                body, is_whole = error.partial, False
+            except ConnectionResetError:
+                body, is_whole = b"", False
+            return Answer(self.response.status, self.response.getheaders(), body, is_whole)
 
     def leave(self) -> None:
         if self._response is not None:
@@ -111,6 +131,20 @@ class Posted:
         self._connection.close()
 
 
-def post(proxy: Proxy, body: JSON | None = None, headers: Pairs = (), path: str = "/v1/responses") -> Answer:
-    """One POST to its end; ``headers=CODEX`` makes it a Codex client's."""
-    return Posted(proxy, body or a_request(), headers, path).to_end()
+def call(proxy: Proxy, method: str, path: str, headers: Pairs = (), body: bytes | None = None) -> Answer:
+    return Sent(proxy, method, path, headers, body).to_end()
+
+
+def posted(proxy: Proxy, headers: Pairs = (), path: str = "/v1/responses", **fields: Any) -> Sent:
+    """A generation, by a Codex client with ``headers=CODEX``; ``fields`` are put into the body of ``a_request``."""
+    return Sent(proxy, "POST", path, headers, json.dumps(a_request(**fields)).encode())
+
+
+def post(proxy: Proxy, headers: Pairs = (), path: str = "/v1/responses", **fields: Any) -> Answer:
+    """The same to its end."""
+    return posted(proxy, headers, path, **fields).to_end()
+
+
+def as_codex(proxy: Proxy, headers: Pairs = (), **fields: Any) -> Answer:
+    """The same by a Codex client; ``headers`` are added."""
+    return post(proxy, [*CODEX, *headers], **fields)

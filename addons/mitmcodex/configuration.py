@@ -35,6 +35,7 @@ def load(sets: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     own = _read_yaml(file) if file else {}
     _refuse_unknown(own, [*defaults], str(file))
     _refuse_unknown(sets, [*KEYS_BY_NAME, *defaults], "--set", prefix="codex_")
+    _refuse_tables(sets, environ)
     layers: list[tuple[str, Mapping[str, object]]] = [
         ("default", defaults),
         ("file", own),
@@ -128,11 +129,31 @@ def _refuse_unknown(names: Iterable[str], known: list[str], where: str, prefix: 
             raise SettingsError(f"{where}: unknown setting {prefix}{name}{hint}")
 
 
+def _refuse_tables(sets: Mapping[str, object], environ: Mapping[str, str]) -> None:
+    """A client key that somebody believes to have set would leave the door open in silence."""
+    for name in TABLES:
+        given = [f"codex_{name}"] if name in sets else [*{_variable(name)} & environ.keys()]
+        if given:
+            raise SettingsError(f"{given[0]}: {name} is a table, which stands in the settings file only")
+
+
+def _variable(name: str) -> str:
+    return f"MITMCODEX_{name.upper()}"
+
+
 def _environment(environ: Mapping[str, str], defaults: Mapping[str, object]) -> dict[str, object]:
-    """Scalars by variable; an empty variable counts as unset. ``config`` was read by _user_file()."""
+    """Scalars by variable; an empty variable counts as unset. ``config`` was read by _user_file().
+
+    Other variables may begin like ours (a key's, say), so that only near misses are refused.
+    """
     scalars = [name for name, value in defaults.items() if name in KEYS_BY_NAME or not isinstance(value, (dict, list))]
-    found = {name: environ.get(f"MITMCODEX_{name.upper()}", "") for name in (*scalars, "config")}
-    return {name: value for name, value in found.items() if value}
+    known = [*scalars, "config"]
+    for variable in environ:
+        name = variable.removeprefix("MITMCODEX_").lower()
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+        if variable.startswith("MITMCODEX_") and name not in known and close:
+            raise SettingsError(f"unknown variable {variable}: did you mean {_variable(close[0])}?")
+    return {name: environ[_variable(name)] for name in known if environ.get(_variable(name))}
 
 
 def _refuse_unbuilt(defaults: Mapping[str, object], layers: list[tuple[str, Mapping[str, object]]]) -> None:
@@ -208,6 +229,8 @@ def _client_keys(raw: object, environ: Mapping[str, str]) -> tuple[CredentialRef
     found = []
     for entry in raw:
         ref = provision.reference(entry, "client_keys", environ, ("env", "file"))
+        if ref.how == "none":
+            raise SettingsError("client_keys: no key is asked for when the list is empty ([]), none is no entry of it")
         if ref.how == "env" and not environ.get(ref.where):
             continue
         if ref.how == "file" and not Path(ref.where).is_file():

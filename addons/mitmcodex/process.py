@@ -38,6 +38,8 @@ class Process:
     set_names: set[str] = field(default_factory=set)
     """Settings that came by ``--set`` or were edited live: a reload takes them from the options."""
     stdin_key: bytearray | None = field(default=None, repr=False)
+    client_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """The values behind ``client_keys:``; none = no key is asked for."""
     transports: dict[tuple[ConnectionKey, ConnectTarget], Transport] = field(default_factory=dict)
     jars: dict[tuple[ConnectionKey, str], CookieJar] = field(default_factory=dict)
     """With the base URL, whose host is in a jar's rules."""

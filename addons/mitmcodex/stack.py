@@ -18,7 +18,7 @@ from mitmcodex.announce import Announce
 from mitmcodex.classify import Classify
 from mitmcodex.credentials import Credentials
 from mitmcodex.egress import Egress
-from mitmcodex.gate import Gate, client_keys
+from mitmcodex.gate import Gate
 from mitmcodex.identity import Identity
 from mitmcodex.intake import Intake
 from mitmcodex.local import Local
@@ -46,14 +46,14 @@ def build() -> list[Any]:
     observers = [
         Record(process),  # dump files
     ]
-    keys = client_keys(process.current.client_keys)
     egress = Egress(process, resources, stages, observers)
     process.begin = egress.begin
     return [
         Settings(process),  # settings as mitmproxy options, live edits
         Slim(),  # drops what mitmproxy brings and a reverse proxy under mitmdump does not need
         Intake(process),  # client connections become exchanges; nothing else may leave
-        Gate(lambda: process.current, process.admissions, keys),  # who may come in, how big, what is taken off the flow
+        # who may come in, how big, what is taken off the flow
+        Gate(lambda: process.current, process.admissions, process.client_keys),
         Local(process.admissions),  # answers that need no upstream
         *stages,
         *observers,

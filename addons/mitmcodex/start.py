@@ -21,6 +21,7 @@ from mitmproxy import ctx
 from mitmproxy.tools.dump import DumpMaster
 
 from mitmcodex import configuration, hardening, listeners
+from mitmcodex.gate import client_keys
 from mitmcodex.process import Process
 from mitmcodex.schema import KEYS, Settings, SettingsError
 from mitmcodex.wire import redact
@@ -57,6 +58,7 @@ def _first(process: Process) -> Settings:
     settings = configuration.load(sets, os.environ)
     if not _listens():
         return settings
+    process.client_keys = client_keys(settings.client_keys)
     settings = _placed(settings)
     process.user_umask = os.umask(0o077)
     _close_flow_file()
@@ -73,11 +75,13 @@ def _reloaded(process: Process, old: Settings) -> Settings:
     sets = {name: getattr(ctx.options, PREFIX + name) for name in process.set_names}
     try:
         new = configuration.load(sets, os.environ)
+        keys = client_keys(new.client_keys)
         if _listens():
             listeners.check_reach(new, listeners.of_modes(ctx.options.mode))
     except SettingsError as error:
         logger.warning("mitmcodex keeps its settings: %s", error)
         return old
+    process.client_keys = keys
     changed = [key.name for key in KEYS if not key.is_live and new.values[key.name] != old.values[key.name]]
     if (new.provider, new.providers) != (old.provider, old.providers):
         changed.append("providers")

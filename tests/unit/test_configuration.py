@@ -64,6 +64,31 @@ def test_each_layer_wins_over_the_one_below(environ: dict[str, str], file: Any) 
     assert origins == ["--set", "environment", "file", "default"]
 
 
+@pytest.mark.parametrize("variable", ["MITMCODEX_UPSTREM", "MITMCODEX_LISTENS", "MITMCODEX_DUMPDIR"])
+def test_a_near_miss_of_a_variable_is_refused(environ: dict[str, str], variable: str) -> None:
+    """A typo would be ignored in silence; a variable that only begins like ours is somebody's key."""
+    for name in ("MITMCODEX_CLIENT_KEY", "MITMCODEX_UPSTREAM_KEY", "MITMCODEX_CODEX", "UPSTREM"):
+        environ[name] = "x"
+    configuration.load({}, environ)
+    environ[variable] = "x"
+    assert f"unknown variable {variable}: did you mean MITMCODEX_" in refusal({}, environ)
+
+
+@pytest.mark.parametrize("name", ["client_keys", "providers"])
+def test_a_table_is_refused_where_it_can_not_stand(environ: dict[str, str], name: str) -> None:
+    """A client key given by --set or as MITMCODEX_CLIENT_KEYS would leave the door open in silence."""
+    assert "settings file only" in refusal({name: ["x"]}, environ)
+    assert "settings file only" in refusal({}, {**environ, f"MITMCODEX_{name.upper()}": "x"})
+
+
+def test_no_client_key_is_an_empty_list(environ: dict[str, str], file: Any) -> None:
+    """`none` is a credential of a provider; among client keys it says nothing."""
+    file("client_keys: [none]")
+    assert "client_keys" in refusal({}, environ)
+    file("client_keys: []")
+    assert configuration.load({}, environ).client_keys == ()
+
+
 def test_set_of_the_default_wins_over_the_environment(environ: dict[str, str]) -> None:
     """--set codex_x=<the default> is a choice, too (mitmproxy.md 1.14)."""
     environ["MITMCODEX_LISTEN"] = "127.0.0.1:1"

@@ -177,19 +177,22 @@ def test_a_broken_file_at_a_reload_keeps_the_settings(
 def test_a_reload_changes_the_client_keys_but_never_drops_the_last_one_others_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """New references are in force after a reload; a listener for others is not left without any."""
+    """New keys are in force after a reload; a listener for others is not left without any, nor by an empty file."""
     file = tmp_path / "config.yaml"
     monkeypatch.setenv("MITMCODEX_CONFIG", str(file))
     monkeypatch.setenv("FIRST", "k")
-    monkeypatch.setenv("SECOND", "k")
+    monkeypatch.setenv("SECOND", "l")
+    empty = tmp_path / "empty"
+    empty.touch()
 
     def run(master: Any) -> None:
         file.write_text("client_keys: [{env: FIRST}]")
         start.prepare()
-        file.write_text("client_keys: [{env: SECOND}]")
-        assert [ref.where for ref in start.prepare().client_keys] == ["SECOND"]
-        file.write_text("client_keys: []")
-        assert [ref.where for ref in start.prepare().client_keys] == ["SECOND"]
+        assert Process.of(master).client_keys == (b"k",)
+        for text in ("[{env: SECOND}]", "[]", f"[{{file: {empty}}}]"):
+            file.write_text(f"client_keys: {text}")
+            assert [ref.where for ref in start.prepare().client_keys] == ["SECOND"]
+            assert Process.of(master).client_keys == (b"l",)
 
     in_master(run, mode="reverse:http://codex.invalid@0.0.0.0:0")
 

@@ -126,6 +126,7 @@ def started(
         stderr=subprocess.PIPE,
         env=environ(folder / "home") | (variables or {}),
         cwd=folder,
+        umask=0o022,  # a user's, whatever a proxy in this process has set
     )
     running: Secure | None = None
     try:

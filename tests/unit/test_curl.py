@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from h2.errors import ErrorCodes
 
 from mitmcodex.upstream import curl
 from mitmcodex.upstream.curl import CurlCall, CurlTransport
@@ -339,6 +340,26 @@ def test_unread_answer_is_held_at_the_upstream(profile: Profile, target: Connect
     run(go())
 
 
+def test_clients_that_stop_reading_stall_nobody_else(
+    profile: Profile, target: ConnectTarget, h2_backend: Backend
+) -> None:
+    """Paused streams, more than the connection's window holds (5.2 MB), leave room for the others on it."""
+    h2_backend.queue(*[[Head(), Flood(64 * MB)]] * 4)
+
+    async def go() -> None:
+        async with transport(profile, target) as it:
+            floods = [await it.open(post(h2_backend), WAIT_S) for _ in range(4)]
+            while any(call.accepted_bytes < 2 * MB for call in h2_backend.calls):  # each stream's own window
+                await asyncio.sleep(0)
+            h2_backend.queue([Head(), Flood(8 * MB)])
+            other = await it.open(post(h2_backend), WAIT_S)
+            assert len(await read_all(other)) == 8 * MB
+            assert all(flood._is_paused for flood in floods)
+
+    run(go())
+    assert len(h2_backend.connections) == 1
+
+
 def test_200_streams_share_one_connection(profile: Profile, target: ConnectTarget, h2_backend: Backend) -> None:
     """A cold burst of 200 calls goes over one connection, each gets its own bytes in order."""
     gate = Gate()
@@ -586,6 +607,55 @@ def test_idle_connection_that_the_server_closed_costs_one_silent_retry(
                 await said_goodbye.wait()
 
     run(go())
+
+
+def test_a_connection_lost_in_the_work_is_not_sent_again(
+    profile: Profile, target: ConnectTarget, h2_backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pooled connection that breaks later than a dead one would have: the backend may have been generating."""
+    monkeypatch.setattr(curl, "STALE_S", 0.0)
+
+    async def go() -> None:
+        async with transport(profile, target) as it:
+            await read_all(await it.open(post(h2_backend), WAIT_S))
+            h2_backend.queue([Cut("close")])
+            assert isinstance(await failure_of(it, post(h2_backend)), Closed)
+
+    run(go())
+    assert len(h2_backend.calls) == 2
+
+
+def test_one_fault_of_http2_that_has_worked_changes_nothing(
+    profile: Profile, target: ConnectTarget, ca: Authority
+) -> None:
+    """PROTOCOL_ERROR on one stream: its call fails, is not sent again, and the next speaks HTTP/2 as before."""
+    agreed: list[str] = []
+    calls: list[Call] = []
+
+    def note(request: Any) -> Call:
+        calls.append(Call(request))
+        return calls[-1]
+
+    async def play(call: Call, stream: Any) -> None:
+        if len(calls) == 2:
+            stream._session.h2.reset_stream(stream.number, ErrorCodes.PROTOCOL_ERROR)
+            await stream._session.flush()
+        else:
+            await play_hi(call, stream)
+
+    async def serve(wire: TlsSocket, connection: Connection) -> None:
+        agreed.append(wire.alpn)
+        await Http2Session(wire, connection, note, play).run(100)
+
+    async def go() -> None:
+        async with tls_server(ca.server_context(), serve) as url, transport(profile, target) as it:
+            request = UpstreamRequest("POST", url, (), b"{}")
+            await read_all(await it.open(request, WAIT_S))
+            assert isinstance(await failure_of(it, request), Closed)
+            assert (await it.open(request, WAIT_S)).head.http_version == "HTTP/2"
+
+    run(go())
+    assert (len(calls), set(agreed)) == (3, {"h2"})
 
 
 def test_broken_http2_falls_back_to_http1_with_one_warning(

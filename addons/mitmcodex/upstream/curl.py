@@ -12,7 +12,6 @@ import logging
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -43,18 +42,8 @@ MAX_STREAMS = 1000
 MAX_SPARE_HANDLES = 32
 DROPPED = frozenset({16, 52, 55, 56})
 """curl codes of a pooled connection that had died."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionFacts:
-    """What the view of a call shows of its connection; durations count from the call's start, 0 when reused."""
-
-    peer: tuple[str, int]
-    local: tuple[str, int]
-    alpn: str  # "" on plain HTTP
-    is_reused: bool
-    connect_ms: float
-    tls_ms: float
+STALE_S = 2.0
+"""A dead connection is noticed within about a round trip. What breaks later may have been at work on the answer."""
 
 
 class _Multi(AsyncCurl):
@@ -178,10 +167,10 @@ class CurlCall:
         return bool(self.curl.getinfo(CurlInfo.NUM_CONNECTS) == 0)
 
     @property
-    def facts(self) -> ConnectionFacts:
+    def facts(self) -> curl_forms.ConnectionFacts:
         info: Callable[[CurlInfo], Any] = self.curl.getinfo
         alpn = "h2" if self.head.http_version == "HTTP/2" else "http/1.1"
-        return ConnectionFacts(
+        return curl_forms.ConnectionFacts(
             peer=(info(CurlInfo.PRIMARY_IP).decode(), info(CurlInfo.PRIMARY_PORT)),
             local=(info(CurlInfo.LOCAL_IP).decode(), info(CurlInfo.LOCAL_PORT)),
             alpn=alpn if info(CurlInfo.SCHEME).lower() == b"https" else "",
@@ -207,8 +196,8 @@ class CurlTransport:
     """Connections to one provider for one account (transport.Transport); multiplexed over one where HTTP/2 allows.
 
     libcurl itself sends a request once more when a pooled connection dies before any byte of the answer; ``open``
-    does the same for the case that libcurl gives up (fingerprint.md 5, code 16). Nothing is sent again once a
-    response byte was seen.
+    does the same for the case that libcurl gives up (fingerprint.md 5, code 16), but only within ``STALE_S``. Nothing
+    is sent again once a response byte was seen.
     """
 
     def __init__(self, profile: Profile, target: ConnectTarget) -> None:
@@ -216,6 +205,7 @@ class CurlTransport:
         self._order = extension_order(profile.tls.extensions)
         self._http1_only = target.http_version == "1.1"
         self._answered_http1 = False
+        self._answered_http2 = False
         self._multi: _Multi | None = None
         self._authorities = ""
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -238,15 +228,20 @@ class CurlTransport:
         if not call.has_head:
             raise call.failure()
         self._answered_http1 = call.head.http_version != "HTTP/2"
+        self._answered_http2 |= not self._answered_http1
         return call
 
     async def _open(self, request: UpstreamRequest, host: str) -> CurlCall:
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
         call, was_reused = await self._attempt(request, host, self._http1_only)
         if call.has_head:
             return call
-        if was_reused and call.curl_code in DROPPED:
+        if was_reused and call.curl_code in DROPPED and loop.time() - sent_at < STALE_S:
             return (await self._attempt(request, host, self._http1_only))[0]
-        if not self._http1_only and request.url.startswith("https:") and _is_http2_fault(call):
+        # Where HTTP/2 has worked before it is this one call that failed.
+        may_fall_back = not (self._http1_only or self._answered_http2) and request.url.startswith("https:")
+        if may_fall_back and _is_http2_fault(call):
             retried, _ = await self._attempt(request, host, True)
             if retried.has_head:
                 self._http1_only = True

@@ -1,9 +1,10 @@
-"""What libcurl takes and gives: header lines, order of TLS extensions, heads, errors. Pure; curl.py does the calls."""
+"""What libcurl takes and gives: header lines, order of TLS extensions, heads, errors, facts. Pure; curl.py calls."""
 
 from __future__ import annotations
 
 import random
 import re
+from dataclasses import dataclass
 
 from mitmcodex.upstream.transport import Closed, ConnectFailed, TransportError, UpstreamHead
 
@@ -22,6 +23,18 @@ FAILURES: dict[int, str] = {
     60: "the certificate of {host} is not trusted: set ca_file, or mend the name ({why})",
     77: "the authorities to check {host} with can't be read: check ca_file ({why})",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFacts:
+    """What the view of a call shows of its connection; durations count from the call's start, 0 when reused."""
+
+    peer: tuple[str, int]
+    local: tuple[str, int]
+    alpn: str  # "" on plain HTTP
+    is_reused: bool
+    connect_ms: float
+    tls_ms: float
 
 
 def failure(host: str, code: int, text: str, head_seen: bool) -> TransportError:

@@ -231,7 +231,7 @@ def _client_keys(raw: object, environ: Mapping[str, str]) -> tuple[CredentialRef
         ref = provision.reference(entry, "client_keys", environ, ("env", "file"))
         if ref.how == "none":
             raise SettingsError("client_keys: no key is asked for when the list is empty ([]), none is no entry of it")
-        if ref.how == "env" and not environ.get(ref.where):
+        if ref.how == "env" and not environ.get(ref.where, "").strip():
             continue
         if ref.how == "file" and not Path(ref.where).is_file():
             raise SettingsError(f"client_keys: there is no file {ref.where}")

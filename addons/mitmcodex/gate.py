@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import os
 import re
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, MutableMapping
 from urllib.parse import unquote_to_bytes
 
 from mitmproxy import connection, ctx, http
@@ -20,8 +18,7 @@ from mitmcodex import routes
 from mitmcodex.coding import CodingError, TooLarge, decode
 from mitmcodex.exchange import Admission, Pairs
 from mitmcodex.logfilter import without_quotes
-from mitmcodex.schema import Settings, SettingsError
-from mitmcodex.upstream.providers import CredentialRef
+from mitmcodex.schema import Settings
 from mitmcodex.wire.errors import ErrorReply, WireError, reply_for
 from mitmcodex.wire.redact import CREDENTIAL_HEADERS, REDACTED
 
@@ -31,26 +28,6 @@ QUERY_KEY = "?key"
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-zA-Z]+")
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:\[\]@/?#]+))(?::\d{1,5})?")
-
-
-def client_keys(references: Iterable[CredentialRef], environ: Mapping[str, str] = os.environ) -> tuple[bytes, ...]:
-    """The keys behind ``client_keys:``. An unset or empty variable counts as none; raises SettingsError for a file that
-    is missing or empty, as a proxy that opens up because a file is gone would be a trap."""
-    keys = []
-    for reference in references:
-        if reference.how == "env":
-            key = environ.get(reference.where, "").strip()
-        else:
-            try:
-                key = Path(reference.where).expanduser().read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                reason = type(error).__name__
-                raise SettingsError(f"client_keys: {reference.where} can't be read ({reason}).") from error
-            if not key:
-                raise SettingsError(f"client_keys: {reference.where} is empty.")
-        if key:
-            keys.append(key.encode())
-    return tuple(keys)
 
 
 def admit(request: http.Request, is_secure: bool) -> Admission:

@@ -20,8 +20,7 @@ from typing import NoReturn
 from mitmproxy import ctx
 from mitmproxy.tools.dump import DumpMaster
 
-from mitmcodex import configuration, hardening, listeners
-from mitmcodex.gate import client_keys
+from mitmcodex import client_keys, configuration, hardening, listeners
 from mitmcodex.process import Process
 from mitmcodex.schema import KEYS, Settings, SettingsError
 from mitmcodex.wire import redact
@@ -58,7 +57,7 @@ def _first(process: Process) -> Settings:
     settings = configuration.load(sets, os.environ)
     if not _listens():
         return settings
-    process.client_keys = client_keys(settings.client_keys)
+    process.client_keys = client_keys.read(settings.client_keys, os.environ)
     settings = _placed(settings)
     process.user_umask = os.umask(0o077)
     _close_flow_file()
@@ -75,7 +74,7 @@ def _reloaded(process: Process, old: Settings) -> Settings:
     sets = {name: getattr(ctx.options, PREFIX + name) for name in process.set_names}
     try:
         new = configuration.load(sets, os.environ)
-        keys = client_keys(new.client_keys)
+        keys = client_keys.read(new.client_keys, os.environ)
         if _listens():
             listeners.check_reach(new, listeners.of_modes(ctx.options.mode))
     except SettingsError as error:

@@ -81,6 +81,11 @@ def test_a_table_is_refused_where_it_can_not_stand(environ: dict[str, str], name
     assert "settings file only" in refusal({}, {**environ, f"MITMCODEX_{name.upper()}": "x"})
 
 
+def test_a_blank_client_key_is_none(environ: dict[str, str]) -> None:
+    """Else a listener for others would start, and ask for nothing."""
+    assert configuration.load({}, {**environ, "MITMCODEX_CLIENT_KEY": " \n"}).client_keys == ()
+
+
 def test_no_client_key_is_an_empty_list(environ: dict[str, str], file: Any) -> None:
     """`none` is a credential of a provider; among client keys it says nothing."""
     file("client_keys: [none]")

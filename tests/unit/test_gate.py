@@ -22,10 +22,9 @@ from mitmproxy.tools.dump import DumpMaster
 from mitmcodex import logfilter
 from mitmcodex.coding import encode_zstd
 from mitmcodex.exchange import Admission
-from mitmcodex.gate import Gate, client_keys
+from mitmcodex.gate import Gate
 from mitmcodex.local import Local
-from mitmcodex.schema import Settings, SettingsError
-from mitmcodex.upstream.providers import CredentialRef
+from mitmcodex.schema import Settings
 
 HOST = ("Host", "127.0.0.1:8787")
 KEY = "client-key-1"
@@ -340,21 +339,6 @@ def test_health_and_replays_need_no_key() -> None:
     visitor = Visitor(keys=(KEY.encode(),))
     assert visitor.visit("GET", "/healthz").admission.call == "local"
     assert visitor.visit("POST", "/v1/responses", replay=True).admission.call == "responses"
-
-
-def test_client_keys_are_read_by_reference(tmp_path: Path) -> None:
-    """An unset variable counts as none; a missing or empty file is an error, never an open door."""
-    (tmp_path / "key").write_text("from-file\n")
-    (tmp_path / "empty").write_text("\n")
-    references = [
-        CredentialRef("env", "SET"),
-        CredentialRef("env", "UNSET"),
-        CredentialRef("file", str(tmp_path / "key")),
-    ]
-    assert client_keys(references, {"SET": "from-env"}) == (b"from-env", b"from-file")
-    for name in ("missing", "empty"):
-        with pytest.raises(SettingsError, match=name):
-            client_keys([CredentialRef("file", str(tmp_path / name))], {})
 
 
 # --- routes

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import ipaddress
 import re
+import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mitmcodex import paths
 from mitmcodex.schema import SettingsError, is_loopback
 from mitmcodex.state import credentials
 from mitmcodex.upstream.providers import AUTH_HEADERS, KINDS, CredentialRef, Provider
+from mitmcodex.wire.redact import CREDENTIAL_HEADERS
 
 DEMO = Provider("demo", "demo", "http://demo.invalid/v1")
 PASSTHROUGH = "passthrough"
@@ -24,6 +26,7 @@ UNBUILT_FIELDS: dict[str, object] = {"transport": "curl", "websocket": False, "p
 TEXT_FIELDS = ("kind", "base_url", "resolve", "auth_header", "profile", "ca_file")
 FIELDS = (*TEXT_FIELDS, "credential", "headers", "http_version", "first_byte_timeout_s", *UNBUILT_FIELDS)
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 REFERENCES = ("codex", "env", "file", "stdin", "store")
 
 
@@ -85,6 +88,9 @@ def reference(
 def check_url(url: str, what: str) -> None:
     """https with a host, or http on loopback: over plain http a key would be readable on the way."""
     try:
+        # urlsplit drops line breaks; a blank would end the request's first line.
+        if not all("!" <= ch <= "~" for ch in url):
+            raise ValueError
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
@@ -150,8 +156,11 @@ def _headers(raw: object, what: str) -> tuple[tuple[str, str], ...]:
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in pairs
     ):
         raise SettingsError(f'{what}: headers must be [name, "value"] pairs')
-    if any(ch in part for pair in pairs for part in pair for ch in "\r\n\0"):
-        raise SettingsError(f"{what}: headers must not hold line breaks")
+    for name, value in pairs:
+        if not HEADER_NAME.fullmatch(name) or not all(" " <= ch <= "~" or ch == "\t" for ch in value):
+            raise SettingsError(f"{what}: headers must be printable ASCII, and a name one word")
+        if name.lower() in CREDENTIAL_HEADERS:
+            raise SettingsError(f"{what}: headers: a secret like {name} goes by credential: and auth_header:")
     return tuple((name, value) for name, value in pairs)
 
 
@@ -191,6 +200,10 @@ def _ca_file(raw: str | None, what: str, environ: Mapping[str, str]) -> str:
     path = _path(raw, environ)
     if not path.is_file():
         raise SettingsError(f"{what}: there is no ca_file {path}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:
+        raise SettingsError(f"{what}: the ca_file {path} can't be read, or holds no PEM certificate") from None
     return str(path)
 
 

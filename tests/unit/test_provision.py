@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from mitmcodex import paths, provision
 from mitmcodex.schema import SettingsError
@@ -114,6 +115,8 @@ def test_an_entry_overrides_single_fields_of_a_built_in_one(environ: dict[str, s
         ({"base_url": "https://user:pw@h.example/v1"}, "no user or password"),
         ({"base_url": "https://sk-secret@h.example/v1"}, "no user or password"),
         ({"base_url": "h.example"}, "must be like https"),
+        ({"base_url": "https://h.example/v1 x"}, "not a URL"),
+        ({"base_url": "https://h.example/v1\n"}, "not a URL"),
         ({"base_url": None}, "must be like https"),
         ({"credential": "sk-secret"}, "never the secret itself"),
         ({"credential": {"key": "sk-secret"}}, "never the secret itself"),
@@ -123,7 +126,10 @@ def test_an_entry_overrides_single_fields_of_a_built_in_one(environ: dict[str, s
         ({"kind": "chatgpt", "credential": {"env": "X"}}, "takes {codex: PATH} or {file: PATH}"),
         ({"auth_header": "x-key"}, "auth_header must be one of"),
         ({"headers": {"a": "b"}}, "headers must be"),
-        ({"headers": [["a", "b\r\nc: d"]]}, "line breaks"),
+        ({"headers": [["a", "b\r\nc: d"]]}, "printable ASCII"),
+        ({"headers": [["a b", "c"]]}, "one word"),
+        ({"headers": [["a", "ü"]]}, "printable ASCII"),
+        ({"headers": [["Authorization", "Bearer sk-secret"]]}, "goes by credential:"),
         ({"resolve": "h.example"}, "resolve must be an IP address"),
         ({"profile": "codex-cli-rustls-h3"}, "no profile"),
         ({"transport": "reqwest"}, "transport is not built yet"),
@@ -131,6 +137,7 @@ def test_an_entry_overrides_single_fields_of_a_built_in_one(environ: dict[str, s
         ({"proxy": "http://p"}, "proxy is not built yet"),
         ({"http_version": 2}, "http_version must be"),
         ({"ca_file": "/nowhere.pem"}, "there is no ca_file /nowhere.pem"),
+        ({"ca_file": __file__}, "holds no PEM certificate"),
         ({"first_byte_timeout_s": -1}, "first_byte_timeout_s must be"),
     ],
 )
@@ -145,7 +152,7 @@ def test_a_fault_in_an_entry_names_it(environ: dict[str, str], fields: dict[str,
 
 def test_a_whole_entry(environ: dict[str, str], tmp_path: Path) -> None:
     """Every field of an entry arrives in the Provider; http is fine on loopback; http_version 1.1 may be a number."""
-    (tmp_path / "ca.pem").write_text("pem")
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     fields = {
         "kind": "azure",
         "base_url": "http://127.0.0.1:9/openai?api-version=1",

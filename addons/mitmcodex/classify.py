@@ -1,7 +1,7 @@
 """Stage: what the upstream's answer means, before anything is promised to the client.
 
 It holds a stream until its first event that means something, so that an overload or a cut before that can still become
-a new attempt or the right status. A silence longer than ``keepalive_s`` ends the hold: the client must hear something.
+a new attempt or the right status. After ``keepalive_s`` the hold ends whatever came: the client must hear something.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from mitmcodex.upstream.retry import backoff_s
 from mitmcodex.upstream.transport import Closed
 from mitmcodex.wire.errors import WireError, reply_for
 from mitmcodex.wire.fold import STREAM_INCOMPLETE
-from mitmcodex.wire.sse import FrameSplitter, event_of, event_type
+from mitmcodex.wire.sse import FRAME_LIMIT, FrameSplitter, event_of, event_type
 from mitmcodex.wire.verdict import Verdict, is_meaningful, of_event, of_head
 
 ERROR_BODY_LIMIT = 1024 * 1024
 """Of an error body this much is read to judge it; the rest follows unread."""
+
+ERROR_BODY_S = 10.0
+"""So long each piece of it is waited for: an error is told even if its body never ends."""
 
 KEPT = ("x-request-id", "cf-ray")
 
@@ -59,8 +62,11 @@ class Classify:
         ahead = Ahead(exchange.body)
         exchange.body = ahead
         seen = b""
-        while len(seen) < ERROR_BODY_LIMIT and (piece := await ahead.look(None)):
-            seen += piece
+        try:
+            while len(seen) < ERROR_BODY_LIMIT and (piece := await ahead.look(ERROR_BODY_S)):
+                seen += piece
+        except Closed:
+            pass  # the status and what came are the answer; who reads on hears of the break
         verdict = of_head(exchange.upstream.status, exchange.upstream.headers, seen)
         if verdict is None:
             return
@@ -77,17 +83,22 @@ class Classify:
         ahead = Ahead(exchange.body)
         exchange.body = ahead
         splitter = FrameSplitter()
-        silence_s = self._process.current.keepalive_s or None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (self._process.current.keepalive_s or math.inf)
+        held = 0
         try:
-            while (piece := await ahead.look(silence_s)) is not None:
+            # Not by silence: comments and codex.* events mean nothing yet, and may come again and again.
+            while held <= FRAME_LIMIT and (left_s := until - loop.time()) > 0:
+                piece = await ahead.look(left_s if left_s < math.inf else None)
+                if piece is None:
+                    return
                 if not piece:
                     return self._cut(exchange)
+                held += len(piece)
                 for frame in splitter.feed(piece):
                     kind = event_type(frame)
                     if is_meaningful(kind):
                         return self._first_event(exchange, of_event(event_of(frame) or {}) if _may_fail(kind) else None)
-                if splitter.oversize:
-                    return
         except Closed:
             self._cut(exchange)
 

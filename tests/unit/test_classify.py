@@ -1,15 +1,23 @@
-"""Looking at a body before it is read. What an answer means is tested whole in tests/e2e/test_errors.py."""
+"""Looking at a body before it is read, and for how long. What an answer means: tests/e2e/test_errors.py."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from mitmcodex.classify import Ahead
-from mitmcodex.upstream.transport import Closed
+from mitmcodex import classify
+from mitmcodex.classify import Ahead, Classify
+from mitmcodex.exchange import Admission, Exchange, Reply
+from mitmcodex.process import Process
+from mitmcodex.upstream.providers import Provider
+from mitmcodex.upstream.transport import Closed, UpstreamHead
+from mitmcodex.wire.sse import FRAME_LIMIT
+
+SSE = ("content-type", "text/event-stream")
 
 
 async def body(*pieces: bytes | Exception | asyncio.Event) -> AsyncIterator[bytes]:
@@ -81,3 +89,65 @@ def test_closing_ends_what_is_awaited() -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(look())
+
+
+# -- for how long
+
+
+async def judged(answer: AsyncIterator[bytes], status: int = 200, keepalive_s: float = 0.0) -> Exchange:
+    """An exchange whose upstream gave this head and body, after the stage has looked at it."""
+    exchange = Exchange(None, Admission(call="responses"), None)  # type: ignore[arg-type]
+    exchange.provider = Provider("p", "openai", "https://p.invalid/v1")
+    exchange.attempt = 3  # the last: no retry is asked for
+    exchange.upstream = UpstreamHead("HTTP/2", status, "", (SSE,))
+    exchange.reply, exchange.body = Reply(status, [SSE]), answer
+    process = Process()
+    process.settings = SimpleNamespace(keepalive_s=keepalive_s)  # type: ignore[assignment]
+    await Classify(process, None).upstream_response(exchange)  # type: ignore[arg-type]
+    return exchange
+
+
+async def comments(pause_s: float, comment: bytes = b": still here\n\n") -> AsyncIterator[bytes]:
+    while True:
+        await asyncio.sleep(pause_s)
+        yield comment
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.01])
+def test_an_upstream_that_only_says_that_it_is_there_is_not_held_for_ever(pause_s: float) -> None:
+    """Comments and bookkeeping events in place of silence: the client hears of them after ``keepalive_s``."""
+
+    async def hold() -> None:
+        exchange = await judged(comments(pause_s), keepalive_s=0.05)
+        assert exchange.reply == Reply(200, [SSE]) and exchange.body is not None
+        assert await anext(exchange.body) == b": still here\n\n"
+        await exchange.body.aclose()  # type: ignore[attr-defined]
+
+    run(hold())
+
+
+def test_what_is_held_is_bounded() -> None:
+    """Without keep-alives the hold has no end in time, but one in bytes."""
+
+    async def hold() -> None:
+        piece = b": " + b"x" * 65536 + b"\n\n"
+        exchange = await judged(comments(0, piece))
+        assert len(exchange.body._seen) * len(piece) < FRAME_LIMIT + 2 * len(piece)  # type: ignore[union-attr]
+
+    run(hold())
+
+
+@pytest.mark.parametrize("end", [Closed("cut"), asyncio.Event()], ids=["cut", "stalled"])
+def test_an_error_is_told_though_its_body_never_ends(
+    end: Closed | asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The status says enough: a limit stays a limit and does not become a cut stream."""
+    monkeypatch.setattr(classify, "ERROR_BODY_S", 0.01)
+
+    async def refuse() -> None:
+        exchange = await judged(body(b'{"error": {"mess', end), status=429)
+        assert exchange.reply is not None and exchange.reply.status == 429
+        assert b'"rate_limit_exceeded"' in (exchange.reply.body or b"")
+        await exchange.body.aclose()  # type: ignore[union-attr]
+
+    run(refuse())

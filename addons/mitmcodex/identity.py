@@ -84,8 +84,6 @@ class Identity:
 
     def _made(self, exchange: Exchange, identity: WireIdentity) -> dict[str, Any]:
         """Facts for a client that is not Codex (protocol.md 1.1)."""
-        if exchange.admission.call == "side":
-            return {}
         fields = exchange.canonical.fields if exchange.canonical else {}
         conversation = self._conversations.of(conversation_key(fields, exchange.admission.headers))
         thread = conversation.thread_id

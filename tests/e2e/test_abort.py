@@ -46,7 +46,7 @@ def start(tmp_path: Path, api_backend: Backend, ca: Authority) -> Iterator[Start
 
     def run(http_version: str = "auto", **settings: object) -> Proxy:
         config = {**to_api(api_backend, ca, tmp_path, http_version=http_version), **settings}
-        proxies.append(Proxy(tmp_path, config, mitm_options={"confdir": str(tmp_path / "ca")}))
+        proxies.append(Proxy(tmp_path, config))
         return proxies[-1].__enter__()
 
     yield run

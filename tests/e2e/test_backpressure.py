@@ -63,7 +63,7 @@ def test_a_client_that_goes_without_reading_is_followed(
     """An upstream that is held back is aborted too, and the next call on its connection runs."""
     api_backend.queue([Head(), Data(sse([ev_created(), ev_text_delta("one")])), *[DELTA] * DELTAS], say("next"))
     config = to_api(api_backend, ca, tmp_path, http_version=http_version)
-    with Proxy(tmp_path, config, mitm_options={"confdir": str(tmp_path / "ca")}) as proxy:
+    with Proxy(tmp_path, config) as proxy:
         with kind(proxy.port) as client:
             number = client.post()
             client.read_head(number)

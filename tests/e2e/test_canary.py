@@ -24,6 +24,7 @@ from support.backend import Backend
 from support.canary import secret
 from support.proxy import Proxy
 from support.tls import Authority
+from support.upstreams import to
 from support.wires import Gone, Http1Wire, Http2Wire
 
 JSON = dict[str, Any]
@@ -178,9 +179,9 @@ def upstream(make_backend: Callable[..., Backend]) -> Backend:
 UPSTREAM = [f"upstream {name}" for name in (*HEADERS, "set-cookie")]
 
 
-def to(upstream: Backend, kind: str = "responses", **entry: Any) -> JSON:
+def at(upstream: Backend, kind: str = "responses", **entry: Any) -> JSON:
     base = f"{upstream.origin}/backend-api/codex" if kind == "chatgpt" else f"{upstream.origin}/v1"
-    return {"upstream": "work", "providers": {"work": {"kind": kind, "base_url": base, **entry}}}
+    return to(**{"kind": kind, "base_url": base, **entry})
 
 
 def of_login(login: Login) -> dict[str, str]:
@@ -193,7 +194,7 @@ def test_credentials_of_good_requests_are_nowhere(
 ) -> None:
     """Each header and query key, in each spelling that the parser takes; the login that pays; the upstream's headers;
     JWTs in bodies, which the flow file and the HAR hold as they were."""
-    watched = Watched(tmp_path, caplog, to(upstream, "chatgpt", credential={"codex": str(login.path)}))
+    watched = Watched(tmp_path, caplog, at(upstream, "chatgpt", credential={"codex": str(login.path)}))
     requests = good_requests()
     with watched.proxy as proxy:
         answers = ask_all(proxy.port, requests)
@@ -214,7 +215,7 @@ def test_credentials_of_bad_requests_are_nowhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, upstream: Backend
 ) -> None:
     """What the parser refuses, what ends too early, and what is no request at all: nothing of it in any place."""
-    watched = Watched(tmp_path, caplog, to(upstream))
+    watched = Watched(tmp_path, caplog, at(upstream))
     requests = bad_requests()
     with watched.proxy as proxy:
         answers = ask_all(proxy.port, requests)
@@ -246,7 +247,7 @@ def test_credentials_over_http2_are_nowhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, upstream: Backend
 ) -> None:
     """Headers, the query and trailers over HTTP/2, and requests whose headers its parser refuses."""
-    watched = Watched(tmp_path, caplog, to(upstream))
+    watched = Watched(tmp_path, caplog, at(upstream))
     good, faulty = planted_fields(H2_HEADERS), planted_fields(H2_FAULTS)
     trailers = {f"{name} as an HTTP/2 trailer": name for name in HEADERS}
     answers = {}
@@ -281,7 +282,7 @@ def test_errors_quote_no_credential(
     key = "sk-" + secret("key file")
     (tmp_path / "key").write_text(key)
     quoted = {"error": {"message": f"Incorrect API key provided: {key}.", "code": "invalid_api_key"}}
-    watched = Watched(tmp_path, caplog, to(upstream, credential={"file": str(tmp_path / "key")}))
+    watched = Watched(tmp_path, caplog, at(upstream, credential={"file": str(tmp_path / "key")}))
     upstream.queue(reply(401, quoted), reply(500, quoted), reply(500, quoted), reply(500, quoted))
     with watched.proxy as proxy:
         refused = ask(proxy.port, post(*CALLERS[caller]))
@@ -307,7 +308,7 @@ def test_a_secret_in_the_upstreams_url_is_nowhere(
     upstream = make_backend(tls=ca.server_context())  # the proxy is not told to trust it
     origin = upstream.origin if scheme == "https" else "http://127.0.0.1:1"
     entry = {"base_url": f"{origin}/v1?api-key={secret('url')}", "headers": [["x-own", secret("provider header")]]}
-    watched = Watched(tmp_path, caplog, to(upstream, **entry))
+    watched = Watched(tmp_path, caplog, at(upstream, **entry))
     with watched.proxy as proxy:
         answer = ask(proxy.port, post(*CALLERS[caller]))
     assert b"HTTP/1.1 502" in answer and b"127.0.0.1" in answer
@@ -333,7 +334,7 @@ def test_an_exceptions_text_is_nowhere(
 ) -> None:
     """A stage fails with an exception that quotes the exchange: the log and the client get its type and place alone."""
     (tmp_path / "key").write_text(secret("key file"))
-    config = to(upstream, credential={"file": str(tmp_path / "key")})
+    config = at(upstream, credential={"file": str(tmp_path / "key")})
     watched = Watched(tmp_path, caplog, config, (Careless(step),))
     with watched.proxy as proxy:
         answer = ask(proxy.port, post(f"x-api-key: {secret('client')}", *CALLERS[caller]))
@@ -350,7 +351,7 @@ def test_the_search_finds_what_is_not_redacted(
     monkeypatch.setattr(gate, "CREDENTIAL_HEADERS", ())
     monkeypatch.setattr(redact, "is_credential_header", lambda name: False)
     monkeypatch.setattr(logfilter, "_without_bytes", lambda text: text)
-    watched = Watched(tmp_path, caplog, to(upstream))
+    watched = Watched(tmp_path, caplog, at(upstream))
     good, bad = good_requests(), bad_requests()
     kept = {place: good[place] for place in ("x-goog-api-key plain", "cookie plain")}
     logged = {place: bad[place] for place in ("x-oai-attestation as a name",)}

@@ -20,6 +20,7 @@ from support.auth import Login, jwt
 from support.backend import Backend
 from support.canary import secret
 from support.program import Program
+from support.upstreams import to
 from support.wires import Http1Wire
 
 JSON = dict[str, Any]
@@ -44,10 +45,10 @@ def upstream(make_backend: Callable[..., Backend]) -> Backend:
 
 
 def config(folder: Path, upstream: Backend, credential: JSON) -> JSON:
-    entry = {"kind": "responses", "base_url": f"{upstream.origin}/v1?api-key={secret('url')}", "credential": credential}
-    entry |= {"headers": [["x-own", secret("provider header")]]}
+    base = f"{upstream.origin}/v1?api-key={secret('url')}"
+    headers = [["x-own", secret("provider header")]]
     keys = {"client_keys": [{"env": "CANARY_CLIENT_KEY"}], "dump_dir": str(folder / "dumps")}
-    return {**keys, "upstream": "work", "providers": {"work": entry}}
+    return {**keys, **to(kind="responses", base_url=base, credential=credential, headers=headers)}
 
 
 def send(port: int, *lines: str, target: str = "/v1/responses", method: str = "POST") -> bytes:

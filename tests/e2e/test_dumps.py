@@ -18,6 +18,7 @@ from support.auth import Login
 from support.backend import Backend
 from support.events import ev_created, ev_text_delta, sse
 from support.proxy import Proxy
+from support.upstreams import to
 from support.wires import ASK, Gone, Http1Wire
 
 JSON = dict[str, Any]
@@ -34,12 +35,9 @@ def upstream(make_backend: Callable[..., Backend]) -> Backend:
 
 @pytest.fixture
 def config(tmp_path: Path, upstream: Backend, login: Login) -> JSON:
-    entry = {
-        "kind": "chatgpt",
-        "base_url": f"{upstream.origin}/backend-api/codex",
-        "credential": {"codex": str(login.path)},
-    }
-    return {"upstream": "work", "dump_dir": str(tmp_path / "dumps"), "providers": {"work": entry}}
+    base = f"{upstream.origin}/backend-api/codex"
+    provider = to(kind="chatgpt", base_url=base, credential={"codex": str(login.path)})
+    return {**provider, "dump_dir": str(tmp_path / "dumps")}
 
 
 def dumps(folder: Path, number: int = 1) -> dict[str, JSON]:

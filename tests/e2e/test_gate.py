@@ -17,6 +17,7 @@ from support.answers import Pairs
 from support.auth import Login
 from support.backend import Backend
 from support.proxy import Proxy
+from support.upstreams import to
 from support.wires import ASK, Http1Wire, Http2Wire
 
 JSON = dict[str, Any]
@@ -38,23 +39,16 @@ def upstream(make_backend: Callable[..., Backend]) -> Backend:
     return make_backend()
 
 
-@pytest.fixture(scope="module")
-def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """mitmproxy's authority, made once: its keys take longer than a test."""
-    return tmp_path_factory.mktemp("conf")
-
-
 @pytest.fixture
-def proxy(tmp_path: Path, confdir: Path, upstream: Backend, login: Login) -> Iterator[Proxy]:
+def proxy(tmp_path: Path, upstream: Backend, login: Login) -> Iterator[Proxy]:
     """Asks for a client key, serves one more host and origin, takes small bodies."""
     key_file = tmp_path / "client.key"
     key_file.write_text(f"{KEY}\n")
     base = f"{upstream.origin}/backend-api/codex"
-    entry = {"kind": "chatgpt", "base_url": base, "credential": {"codex": str(login.path)}}
     lists = {"allowed_hosts": ["codex.lan"], "allowed_origins": ["https://page.example"]}
     config = {"client_keys": [{"file": str(key_file)}], "max_body_bytes": LIMIT, **lists}
-    config |= {"upstream": "work", "providers": {"work": entry}}
-    with Proxy(tmp_path, config, mitm_options={"confdir": str(confdir)}) as running:
+    config |= to(kind="chatgpt", base_url=base, credential={"codex": str(login.path)})
+    with Proxy(tmp_path, config) as running:
         yield running
 
 

@@ -20,7 +20,7 @@ from support.wires import Gone, Http1Wire, Http2Wire
 @pytest.fixture
 def proxy(tmp_path: Path, api_backend: Backend, ca: Authority) -> Iterator[Proxy]:
     config = {**to_api(api_backend, ca, tmp_path), "max_body_bytes": 100_000}
-    with Proxy(tmp_path, config, mitm_options={"confdir": str(tmp_path / "ca")}) as running:
+    with Proxy(tmp_path, config) as running:
         yield running
 
 

@@ -67,9 +67,7 @@ class Reloadable:
 
 @pytest.fixture
 def proxy(tmp_path: Path, api_backend: Backend, ca: Authority) -> Iterator[Reloadable]:
-    reach = {"base_url": api_backend.base_url, "resolve": "127.0.0.1", "ca_file": str(ca.pem)}
-    entry = {"kind": "openai", "credential": {"stdin": True}, **reach}
-    running = Reloadable(tmp_path, {"upstream": "work", "providers": {"work": entry}})
+    running = Reloadable(tmp_path, to_api(api_backend, ca, tmp_path, credential={"stdin": True}))
     yield running
     assert running.program.stop() == 0
     assert "Traceback" not in running.program.output

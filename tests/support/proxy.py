@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Coroutine, Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import yaml
@@ -18,6 +21,12 @@ from mitmcodex.process import Process
 from mitmcodex.slim import CHATTY
 
 WAIT_S = 20.0
+
+
+@cache
+def authority() -> TemporaryDirectory[str]:
+    """mitmproxy's own folder, with its certificates: made once a process, as its keys take longer than a test."""
+    return TemporaryDirectory(prefix="mitmcodex-test-")
 
 
 class Proxy:
@@ -36,7 +45,7 @@ class Proxy:
         self.config_file = folder / "mitmcodex.yaml"
         self.config_file.write_text(yaml.safe_dump(config, sort_keys=False))
         self._extra = extra
-        self._mitm_options = mitm_options or {}
+        self._mitm_options = {"confdir": authority().name, **(mitm_options or {})}
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="proxy under test", daemon=True)
         self._error: BaseException | None = None
@@ -67,6 +76,8 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._logging = logging.getLogRecordFactory(), logging.getLogger(CHATTY).level
+        self._umask = os.umask(0o022)
+        os.umask(self._umask)
         self._thread.start()
         assert self._started.wait(WAIT_S), "the proxy did not start"
         if self._error is not None:
@@ -80,6 +91,7 @@ class Proxy:
         # The proxy sets these for its process, which is ours.
         logging.setLogRecordFactory(self._logging[0])
         logging.getLogger(CHATTY).setLevel(self._logging[1])
+        os.umask(self._umask)
 
     def _run(self) -> None:
         try:

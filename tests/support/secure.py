@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mitmcodex import paths
+from support.client import Answer, Pairs
 from support.codex import HOW_TO_GET, find_codex
 
 KEY = "sk-local_KEY-0123456789"
 WAIT_S = 15
 OURS = (sys.executable, "-c", "import sys, mitmcodex.cli; sys.exit(mitmcodex.cli.main())", "secure")
-Pairs = list[tuple[str, str]]
 
 
 def real() -> tuple[str, ...]:
@@ -43,14 +43,6 @@ class Ended:
     code: int
     errors: str
     """All of stderr."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    headers: Pairs
-    body: bytes
-    is_whole: bool = True
 
 
 class Secure:
@@ -153,7 +145,7 @@ def read_answer(client: socket.socket, method: str = "POST") -> Answer:
         response.begin()
         headers = response.getheaders()
         try:
-            return Answer(response.status, headers, response.read())
+            return Answer(response.status, headers, response.read(), is_whole=True)
         except http.client.IncompleteRead as error:
             return Answer(response.status, headers, error.partial, is_whole=False)
     finally:

@@ -15,8 +15,9 @@ from support.answers import Answer as Played
 from support.answers import Cut, Data, End, Head, Pause, reply
 from support.answers import Gate as Holder
 from support.backend import Backend
+from support.client import Answer, Pairs
 from support.records import Request
-from support.secure import Answer, DidNotStart, Pairs, Secure, started
+from support.secure import DidNotStart, Secure, started
 
 Findings = dict[str, Any]
 """``row / what was looked at`` → what was seen."""

@@ -12,18 +12,20 @@ from support.tls import Authority
 Config = dict[str, Any]
 
 
+def to(**provider: Any) -> Config:
+    return {"upstream": "work", "providers": {"work": provider}}
+
+
 def to_chatgpt(backend: Backend, ca: Authority, auth_file: Path, **provider: Any) -> Config:
     """ChatGPT credentials read from ``auth_file``; ``provider`` adds to the entry or overrides it."""
-    entry = {"kind": "chatgpt", "credential": {"codex": str(auth_file)}, **_reach(backend, ca), **provider}
-    return {"upstream": "work", "providers": {"work": entry}}
+    return to(**{"kind": "chatgpt", "credential": {"codex": str(auth_file)}, **_reach(backend, ca), **provider})
 
 
 def to_api(backend: Backend, ca: Authority, folder: Path, kind: str = "openai", **provider: Any) -> Config:
     """``API_KEY`` from a key file below ``folder``."""
     key_file = folder / "api.key"
     key_file.write_text(API_KEY)
-    entry = {"kind": kind, "credential": {"file": str(key_file)}, **_reach(backend, ca), **provider}
-    return {"upstream": "work", "providers": {"work": entry}}
+    return to(**{"kind": kind, "credential": {"file": str(key_file)}, **_reach(backend, ca), **provider})
 
 
 def _reach(backend: Backend, ca: Authority) -> Config:

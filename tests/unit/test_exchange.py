@@ -42,7 +42,7 @@ def test_cancelling_ends_its_task_and_nothing_else() -> None:
         await asyncio.gather(begun.wait(), ended.task)
         for exchange in (an_exchange(), running, ended):
             exchange.cancel()
-        await asyncio.wait((running.task,))
+        await asyncio.wait((running.task,), timeout=5)
         return running.task.cancelled(), ended.task.cancelled()
 
     assert asyncio.run(run()) == (True, False)

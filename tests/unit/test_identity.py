@@ -106,7 +106,13 @@ def test_side_calls_are_given_no_conversation(wire: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "lite"), [({"input": [{"type": "additional_tools"}]}, "true"), ({"input": []}, ""), ({"input": "x"}, "")]
+    ("fields", "lite"),
+    [
+        ({"input": [{"type": "additional_tools"}]}, "true"),
+        ({"input": [{"type": "message"}, {"type": "additional_tools"}]}, ""),
+        ({"input": []}, ""),
+        ({"input": "x"}, ""),
+    ],
 )
 def test_the_lite_contract_is_told_by_its_form(wire: Stage, fields: dict[str, Any], lite: str) -> None:
     """The tools ride in the first input item (protocol.md 2.3)."""

@@ -38,7 +38,7 @@ def block(settings: Settings, listening: list[Listen]) -> str:
         ("dumps", str(settings.dump_dir or "off")),
     ]
     table = "\n".join(f"  {name:<12}{value}" for name, value in rows)
-    paste = setup_codex.profile_text(listening[0], needs_key=bool(settings.client_keys))
+    paste = setup_codex.profile_text(listening[0], settings.client_keys)
     return f"mitmcodex\n{table}\n\nFor Codex (`mitmcodex setup codex --write` puts it in place):\n\n{paste}"
 
 

@@ -64,10 +64,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    """Raises ValueError."""
-    if not 0 <= (port := int(text)) <= 65535:
-        raise ValueError(text)
-    return port
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+    return int(text)
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +82,8 @@ def _settings(args: argparse.Namespace) -> Settings:
             values = sets.setdefault(name.removeprefix("codex_"), [])
             assert isinstance(values, list)
             values += [value] if equals else []
+        elif args.command is not _run:
+            raise SettingsError(f"--set {name}: here it takes settings of mitmcodex only, like codex_listen=HOST:PORT")
     return configuration.load(sets, os.environ)
 
 
@@ -91,7 +92,7 @@ def _run(args: argparse.Namespace, further: list[str]) -> int:
     settings = _settings(args)
     program = programs.mitmweb if args.web else programs.mitmproxy if args.console else programs.mitmdump
     given = [part for spec in args.set for part in ("--set", spec)]
-    modes = [] if start.names_mode(further) else start.modes(settings)
+    modes = [] if start.names_mode(further) or start.NO_LISTENER & set(further) else start.modes(settings)
     listen = [part for mode in modes for part in ("--mode", mode)]
     program(["-s", str(paths.script()), *listen, *given, *further])
     return 0
@@ -101,7 +102,7 @@ def _setup_codex(args: argparse.Namespace, _: list[str]) -> int:
     settings = _settings(args)
     if not settings.listen.port:
         raise SettingsError("listen has port 0, which differs at each start: give it a port for Codex to find it")
-    text = setup_codex.profile_text(settings.listen, needs_key=bool(settings.client_keys))
+    text = setup_codex.profile_text(settings.listen, settings.client_keys)
     path = setup_codex.profile_path(paths.codex_home(os.environ), args.profile)
     advice = f"Start Codex with: codex -p {args.profile}"
     if not args.write:

@@ -9,7 +9,7 @@ from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 from mitmproxy.exceptions import OptionsError
 
-from mitmcodex import configuration, listeners
+from mitmcodex import configuration, listeners, start
 from mitmcodex.process import Process
 from mitmcodex.schema import KEYS, Key, SettingsError, Value
 
@@ -48,7 +48,7 @@ class Settings:
     def _check_mode(self) -> None:
         """An edit to another mode would make us a forward proxy, or let others in."""
         try:
-            if ctx.options.server:
+            if start.listens():
                 listeners.check_reach(self._process.current, listeners.of_modes(ctx.options.mode))
         except SettingsError as error:
             raise OptionsError(str(error)) from None

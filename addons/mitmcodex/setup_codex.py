@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mitmcodex.schema import Listen, SettingsError
+from mitmcodex.upstream.providers import CredentialRef
 
 PROVIDER_ID = "mitmcodex"
 KEY_VARIABLE = "MITMCODEX_CLIENT_KEY"
@@ -23,8 +25,11 @@ class Written:
     difference: str = ""
 
 
-def profile_text(listen: Listen, *, needs_key: bool) -> str:
-    """``NAME.config.toml``; ``env_key`` only with a client key, as Codex fails a turn when the variable is not set."""
+def profile_text(listen: Listen, client_keys: Sequence[CredentialRef] = ()) -> str:
+    """``NAME.config.toml``; ``env_key`` only with a client key, as Codex fails a turn when the variable is not set.
+
+    It names the variable that the key comes from; for a key from a file, one that the user is to set.
+    """
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
     lines = [
         f'model_provider = "{PROVIDER_ID}"',
@@ -35,8 +40,9 @@ def profile_text(listen: Listen, *, needs_key: bool) -> str:
         'wire_api = "responses"',
         "supports_websockets = false",
     ]
-    if needs_key:
-        lines.append(f'env_key = "{KEY_VARIABLE}"')
+    if client_keys:
+        variables = [ref.where for ref in client_keys if ref.how == "env"]
+        lines.append(f'env_key = "{[*variables, KEY_VARIABLE][0]}"')
     return "\n".join(lines) + "\n"
 
 

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "codex_"
 PROGRAMS = ("mitmdump", "mitmweb", "mitmproxy")
+LISTINGS = {"--options", "--commands"}
+NO_LISTENER = {*LISTINGS, "--version", "-n", "--no-server"}
+"""Arguments with which mitmproxy opens no listener."""
 
 
 def prepare() -> Settings:
@@ -55,7 +58,7 @@ def _first(process: Process) -> Settings:
     sets = _sets()
     process.set_names = set(sets)
     settings = configuration.load(sets, os.environ)
-    if not _listens():
+    if not listens():
         return settings
     process.client_keys = client_keys.read(settings.client_keys, os.environ)
     settings = _placed(settings)
@@ -75,7 +78,7 @@ def _reloaded(process: Process, old: Settings) -> Settings:
     try:
         new = configuration.load(sets, os.environ)
         keys = client_keys.read(new.client_keys, os.environ)
-        if _listens():
+        if listens():
             listeners.check_reach(new, listeners.of_modes(ctx.options.mode))
     except SettingsError as error:
         logger.warning("mitmcodex keeps its settings: %s", error)
@@ -114,9 +117,9 @@ def _show(settings: Settings) -> None:
     ctx.options.update_defer(**{key.option: settings.values[key.name] for key in KEYS})
 
 
-def _listens() -> bool:
+def listens() -> bool:
     """False for `--options`, `--commands` and for reading flow files without a server (-n)."""
-    return bool(ctx.options.server) and not {"--options", "--commands"} & set(sys.argv)
+    return bool(ctx.options.server) and not LISTINGS & set(sys.argv)
 
 
 def modes(settings: Settings) -> list[str]:
@@ -138,9 +141,9 @@ def _placed(settings: Settings) -> Settings:
     if settings.secure:
         _refuse_onlookers()
     options = ctx.options
+    if options.listen_host or options.listen_port is not None:
+        raise SettingsError("instead of -p, --listen-port and --listen-host use --set codex_listen=HOST:PORT")
     if Path(sys.argv[0]).stem in PROGRAMS and list(options.mode) == ["regular"] and not names_mode(sys.argv[1:]):
-        if options.listen_host or options.listen_port is not None:
-            raise SettingsError("instead of -p, --listen-port and --listen-host use --set codex_listen=HOST:PORT")
         _run_again(modes(settings))
     found = listeners.of_modes(options.mode)
     listeners.check_reach(settings, found)

@@ -17,6 +17,7 @@ import yaml
 
 from mitmcodex import cli, configuration, paths, provision, setup_codex
 from mitmcodex.schema import KEYS, Listen
+from mitmcodex.upstream.providers import CredentialRef
 from support.auth import write_login
 from support.program import Program
 
@@ -137,10 +138,11 @@ def test_settings_examples_are_right(example: str, tmp_path: Path, monkeypatch: 
 def test_codex_block_is_the_one_that_we_print() -> None:
     """What is to be pasted is what the start block and ``mitmcodex setup codex`` give."""
     (block,) = blocks("toml")
-    assert block == setup_codex.profile_text(Listen(), needs_key=False)
+    assert block == setup_codex.profile_text(Listen())
     for line in re.findall(r"`((?:env_key|http_headers) = [^`]*)`", README):
         tomllib.loads(block + line)
-    assert 'env_key = "MITMCODEX_CLIENT_KEY"' in setup_codex.profile_text(Listen(), needs_key=True)
+    key = CredentialRef("env", "MITMCODEX_CLIENT_KEY")
+    assert 'env_key = "MITMCODEX_CLIENT_KEY"' in setup_codex.profile_text(Listen(), [key])
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +84,13 @@ def test_secure_warns_of_a_key_in_the_environment(
 
 
 @pytest.mark.parametrize("port", ["70000", "-1", "x"])
-def test_secure_takes_a_port_number(started: list[tuple[str, list[str]]], port: str) -> None:
-    """Wrong usage is exit code 2, as of the real proxy, and nothing starts."""
+def test_secure_takes_a_port_number(
+    started: list[tuple[str, list[str]]], port: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong usage is exit code 2, as of the real proxy, with what is right, and nothing starts."""
     with pytest.raises(SystemExit, match="2"):
         cli.main(["secure", "--port", port])
-    assert started == []
+    assert started == [] and "a number from 0 to 65535" in capsys.readouterr().err
 
 
 def test_setup_prints_and_writes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,6 +145,21 @@ def test_config_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Upstream: demo" in capsys.readouterr().out
     assert cli.main(["config", "check", "--set", "codex_upstream=chatgpt"]) == 1
     assert "codex login" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", ["--options", "--commands", "--version", "-n"])
+def test_run_without_a_listener_looks_for_no_port(started: list[tuple[str, list[str]]], argument: str) -> None:
+    """`mitmcodex run --options` works beside a proxy that runs."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        listen = f"codex_listen=127.0.0.1:{server.getsockname()[1]}"
+        assert cli.main(["run", "--set", listen, argument]) == 0
+    assert started == [("mitmdump", ["-s", str(paths.script()), "--set", listen, argument])]
+
+
+def test_set_of_another_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no mitmproxy runs, nobody else would see that `--set listen=…` lacks the prefix."""
+    assert cli.main(["config", "check", "--set", "listen=127.0.0.1:1"]) == 1
+    assert "settings of mitmcodex only" in capsys.readouterr().err
 
 
 def test_only_run_takes_further_arguments() -> None:

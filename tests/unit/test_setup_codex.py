@@ -9,11 +9,12 @@ import pytest
 
 from mitmcodex import setup_codex
 from mitmcodex.schema import Listen, SettingsError
+from mitmcodex.upstream.providers import CredentialRef
 
 
 def test_the_profile_has_the_form_of_0_169() -> None:
     """model_provider at the top, one table, no WebSocket; env_key only with a client key (protocol.md 8)."""
-    profile = tomllib.loads(setup_codex.profile_text(Listen("127.0.0.1", 4711), needs_key=False))
+    profile = tomllib.loads(setup_codex.profile_text(Listen("127.0.0.1", 4711)))
     provider = {
         "name": "mitmcodex",
         "base_url": "http://127.0.0.1:4711/v1",
@@ -21,14 +22,20 @@ def test_the_profile_has_the_form_of_0_169() -> None:
         "supports_websockets": False,
     }
     assert profile == {"model_provider": "mitmcodex", "model_providers": {"mitmcodex": provider}}
-    with_key = tomllib.loads(setup_codex.profile_text(Listen("127.0.0.1", 4711), needs_key=True))
+    with_key = tomllib.loads(setup_codex.profile_text(Listen("127.0.0.1", 4711), [CredentialRef("file", "/k")]))
     assert with_key["model_providers"]["mitmcodex"] == {**provider, "env_key": "MITMCODEX_CLIENT_KEY"}
+
+
+def test_env_key_is_the_variable_of_the_key() -> None:
+    """Another variable than the default one is named, also when a file stands before it."""
+    keys = [CredentialRef("file", "/k"), CredentialRef("env", "TEAM_KEY")]
+    assert '\nenv_key = "TEAM_KEY"\n' in setup_codex.profile_text(Listen(), keys)
 
 
 @pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")])
 def test_codex_connects_to_an_address_that_exists(host: str, shown: str) -> None:
     """A listener on all interfaces is reached by loopback."""
-    assert f'"http://{shown}:1/v1"' in setup_codex.profile_text(Listen(host, 1), needs_key=False)
+    assert f'"http://{shown}:1/v1"' in setup_codex.profile_text(Listen(host, 1))
 
 
 def test_write_makes_the_file_once(tmp_path: Path) -> None:

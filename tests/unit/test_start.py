@@ -95,6 +95,7 @@ def test_values_reach_the_options_that_are_declared_later() -> None:
         ({"sets": ("codex_upstream=chatgpt",)}, "run `codex login`"),
         ({"mode": "regular"}, "can't run in mode 'regular'"),
         ({"mode": "reverse:http://codex.invalid@0.0.0.0:0"}, "no client key is set"),
+        ({"listen_port": 8123}, "instead of -p"),
         ({"sets": ("codex_secure",), "kind": WebMaster}, "mitmdump alone"),
         ({"sets": ("codex_secure",), "hardump": "x.har"}, "saves no flows"),
     ],

@@ -125,12 +125,12 @@ class Egress:
     async def _deliver(self, exchange: Exchange, observers: Observers) -> None:
         """Head, pieces as they arrive, end."""
         assert exchange.reply is not None
-        exchange.committed = True
         if exchange.reply.body is not None:
             await self._answer(exchange, observers, exchange.reply)
             exchange.outcome = "complete" if exchange.reply.status < 400 else "failed"
             return
         head = emission.framed(exchange.reply, exchange.flow.request)
+        exchange.committed = True
         observers.tell("client_head", head.status, head.headers)
         await exchange.emit(head)
         assert exchange.body is not None
@@ -182,8 +182,8 @@ class Egress:
         return emission.of_error(reply_for(error, exchange.admission.protocol, exchange.is_codex))
 
     async def _answer(self, exchange: Exchange, observers: Observers, reply: Reply) -> None:
-        exchange.committed = True
         head = emission.framed(reply, exchange.flow.request)
+        exchange.committed = True
         observers.tell("client_head", head.status, head.headers)
         await exchange.emit(head)
         if reply.body and exchange.flow.request.method != "HEAD":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from mitmproxy import http
 
 from mitmcodex.exchange import Head, Pairs, Reply
@@ -22,6 +24,8 @@ def mirrored(head: UpstreamHead, strict: bool) -> Reply:
     ``strict`` is the secure mode, which mirrors all but hop-by-hop headers (seeds S49).
     """
     hidden = HOP_BY_HOP if strict else HOP_BY_HOP | NEVER_TO_CLIENT
+    if head.first("transfer-encoding"):
+        hidden = hidden | {"content-length"}  # it does not count beside chunks (RFC 9112 6.3), and would in our answer
     return Reply(head.status, [(name, value) for name, value in head.headers if name.lower() not in hidden])
 
 
@@ -42,8 +46,16 @@ def is_event_stream(headers: Pairs) -> bool:
 
 
 def framed(reply: Reply, request: http.Request) -> Head:
-    """Message framing towards the client is ours: a known length, else chunks (HTTP/1.1), else the stream's end."""
+    """Message framing towards the client is ours: a known length, else chunks (HTTP/1.1), else the stream's end.
+
+    Raises ValueError for a header (of a user's stage, say) that would break the answer: behind this, in mitmproxy's
+    layers, it would leave the client hanging.
+    """
     headers = list(reply.headers)
+    text = "".join(chain.from_iterable(headers))
+    text.encode("latin-1")
+    if any(char in text for char in "\r\n\0"):
+        raise ValueError("a header of the answer holds a line break")
     has_no_body = request.method == "HEAD" or reply.status in (204, 304)
     if reply.body is not None:
         headers = [*without(headers, "content-length"), ("content-length", str(len(reply.body)))]

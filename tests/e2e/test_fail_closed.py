@@ -116,6 +116,20 @@ def test_a_stage_that_fails_on_the_way_down_keeps_all_here(
     assert backend.connections == []
 
 
+class Scribbles:
+    """A user's stage that writes a header which HTTP can't carry."""
+
+    def upstream_response(self, exchange: Exchange) -> None:
+        assert exchange.reply is not None
+        exchange.reply.headers.append(("x-note", "\u4e2d"))
+
+
+@each_client
+def test_a_head_that_can_not_be_sent_is_an_error(client: Pairs, start: StartProxy) -> None:
+    """The client is told, in its form, instead of waiting for ever."""
+    assert_own_error(post(start(Scribbles()), headers=client), client)
+
+
 def test_an_async_stage_fails_closed_too(start: StartProxy, backend: Backend) -> None:
     """An exception that comes after an await counts as one that comes at once."""
     proxy = start()

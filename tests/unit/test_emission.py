@@ -52,6 +52,19 @@ def test_framing_is_ours(reply: Reply, asked: http.Request, framing: Pairs) -> N
     assert [pair for pair in head.headers if pair[0] in ("content-length", "transfer-encoding")] == framing
 
 
+def test_a_length_that_does_not_count_is_not_passed_on() -> None:
+    """Beside chunks a content-length means nothing; in our answer it would cut the body or swallow the next one."""
+    head = UpstreamHead("HTTP/1.1", 200, "", (("content-length", "3"), ("Transfer-Encoding", "chunked")))
+    assert emission.mirrored(head, strict=False).headers == emission.mirrored(head, strict=True).headers == []
+
+
+@pytest.mark.parametrize("pair", [("x", "\u4e2d"), ("x", "a\r\nb: c"), ("x\ny", "1"), ("x", "\0")])
+def test_a_header_that_would_break_the_answer_is_refused(pair: tuple[str, str]) -> None:
+    """Here, where the exchange can still say so, and not in mitmproxy's layers."""
+    with pytest.raises(ValueError):
+        emission.framed(Reply(200, [SSE, pair]), request())
+
+
 def test_the_reply_itself_is_not_changed() -> None:
     """Observers and a second look see the reply as the stages left it."""
     reply = Reply(200, [SSE])

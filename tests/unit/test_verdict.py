@@ -153,9 +153,10 @@ def test_5xx_are_retried_then_go_through(status, others):
 
 
 def test_a_redirect_is_a_failure():
-    """It is never followed or forwarded: the client would carry its request elsewhere."""
+    """It is never followed or forwarded: the client would carry its request elsewhere. Codex would repeat a 502."""
     verdict = of_head(302, [("location", "https://elsewhere.invalid/")], b"")
     assert verdict.kind == "failed" and not verdict.pass_through and not verdict.retryable
+    assert (verdict.error.status_for(True), verdict.error.status_for(False)) == (400, 502)
 
 
 def test_429_of_another_kind_is_a_rate_limit():

@@ -27,6 +27,7 @@ STATUSES: dict[str, tuple[int, int]] = {
     "blocked": (403, 503),
     "overloaded": (503, 503),
     "upstream_failed": (502, 502),
+    "misdirected": (400, 502),
     "stream_incomplete": (502, 502),
 }
 
@@ -41,6 +42,7 @@ TYPES: dict[str, str] = {
     "first_byte_timeout": "server_error",
     "request_timeout": "server_error",
     "upstream_failed": "server_error",
+    "misdirected": "server_error",
     "stream_incomplete": "server_error",
     "blocked": "upstream_blocked",
 }

@@ -178,7 +178,7 @@ def _of_status(report: _Report) -> Verdict:
         return Verdict("failed", error, retryable=status != 501, delay_s=report.delay_s, pass_through=True)
     if status < 400:
         text = f"The upstream answered with a redirect ({status}). Check the provider's base_url."
-        return Verdict("failed", WireError("upstream_failed", text))
+        return Verdict("failed", WireError("misdirected", text))
     kind = _CLIENT_KINDS.get(status, "invalid_request")
     text = text or f"The upstream answered {status}."
     error = WireError(kind, text, status=status, code=report.code, param=report.param, detail=report.detail)

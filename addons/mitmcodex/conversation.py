@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mitmcodex.exchange import Pairs
+from mitmcodex.upstream.transport import ConnectionKey
 
 SESSION_HEADERS = (
     "session-id",
@@ -40,12 +41,14 @@ class Conversation:
 
 
 class Conversations:
-    """Ids by conversation key, the least recently used forgotten first (bounded memory)."""
+    """Ids by connection key and conversation key, the least recently used forgotten first (bounded memory)."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Conversation] = OrderedDict()
+        self._known: OrderedDict[tuple[ConnectionKey, str], Conversation] = OrderedDict()
 
-    def of(self, key: str) -> Conversation:
+    def of(self, owner: ConnectionKey, name: str) -> Conversation:
+        """An id that two accounts showed would tell the upstream that they are one person's."""
+        key = owner, name
         found = self._known.pop(key, None) or Conversation()
         self._known[key] = found
         if len(self._known) > MAX_CONVERSATIONS:

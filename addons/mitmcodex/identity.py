@@ -85,7 +85,7 @@ class Identity:
     def _made(self, exchange: Exchange, identity: WireIdentity) -> dict[str, Any]:
         """Facts for a client that is not Codex (protocol.md 1.1)."""
         fields = exchange.canonical.fields if exchange.canonical else {}
-        conversation = self._conversations.of(conversation_key(fields, exchange.admission.headers))
+        conversation = self._conversations.of(identity.key, conversation_key(fields, exchange.admission.headers))
         thread = conversation.thread_id
         return {
             "beta_features": identity.profile.values.beta_features,

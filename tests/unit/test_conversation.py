@@ -11,7 +11,9 @@ import pytest
 
 from mitmcodex import conversation
 from mitmcodex.conversation import Conversation, Conversations, conversation_key, turn_metadata, uuid7
+from mitmcodex.upstream.transport import ConnectionKey
 
+KEY = ConnectionKey("p", "account", "direct", "f", "curl")
 USER = {"role": "user", "content": "of trees"}
 
 
@@ -70,11 +72,11 @@ def test_the_least_used_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded: of more conversations than there is room for, the one that was not asked for longest goes."""
     monkeypatch.setattr(conversation, "MAX_CONVERSATIONS", 2)
     known = Conversations()
-    first, second = known.of("a"), known.of("b")
-    assert known.of("a") is first
-    known.of("c")
-    assert known.of("a") is first
-    assert known.of("b") is not second
+    first, second = known.of(KEY, "a"), known.of(KEY, "b")
+    assert known.of(KEY, "a") is first
+    known.of(KEY, "c")
+    assert known.of(KEY, "a") is first
+    assert known.of(KEY, "b") is not second
 
 
 def test_metadata_leaves_out_what_is_not_known() -> None:

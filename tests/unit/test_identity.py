@@ -227,3 +227,12 @@ def test_cookies_are_the_chatgpt_backends_alone(wire: Stage, provider: Provider,
     assert header(wire.sent(canonical(an_exchange(), ASK), provider), "cookie") == sent
     other = wire.sent(canonical(an_exchange(), ASK), provider, replace(LOGIN, account="other"))
     assert header(other, "cookie") == ""
+
+
+def test_two_accounts_share_no_id(wire: Stage) -> None:
+    """The same conversation under another login is another one to the upstream, and the first one's when it is back."""
+    another = replace(LOGIN, account_id="another-id", account="two")
+    requests = [wire.sent(canonical(an_exchange(), ASK), credential=login) for login in (LOGIN, another, LOGIN)]
+    for name in ("session-id", "thread-id", "x-client-request-id", "x-codex-window-id"):
+        first, second, again = (header(request, name) for request in requests)
+        assert first == again != second

@@ -49,23 +49,26 @@ class Secure:
     """A running secure proxy. ``info_text`` is its ``--server-info`` file; ``port`` and ``pid`` are from there."""
 
     def __init__(self, process: subprocess.Popen[bytes], info: Path) -> None:
-        assert process.stderr is not None
         self.process = process
         self.errors = b""
-        # Something else that starts says nothing of the kind, and would be waited for without end.
-        too_late = threading.Timer(WAIT_S, process.kill)
-        too_late.start()
-        try:
-            while b"listening on" not in self.errors:
-                line = process.stderr.readline()
-                self.errors += line
-                if not line:
-                    raise DidNotStart(Ended(process.wait(WAIT_S), self.errors.decode()))
-        finally:
-            too_late.cancel()
+        self.until_said(b"listening on")
         self.info_text = info.read_text()
         fields = json.loads(self.info_text)
         self.port, self.pid = int(fields["port"]), int(fields["pid"])
+
+    def until_said(self, text: bytes) -> None:
+        """Reads stderr up to this text. Raises DidNotStart when it ends, or says nothing of the kind for too long."""
+        assert self.process.stderr is not None
+        too_late = threading.Timer(WAIT_S, self.process.kill)
+        too_late.start()
+        try:
+            while text not in self.errors:
+                line = self.process.stderr.readline()
+                self.errors += line
+                if not line:
+                    raise DidNotStart(Ended(self.process.wait(WAIT_S), self.errors.decode()))
+        finally:
+            too_late.cancel()
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), WAIT_S)

@@ -261,6 +261,7 @@ def _flags(command: tuple[str, ...], folder: Path, found: Findings) -> None:
         dumps = folder / "unreachable"
         with started(command, folder, "--http-shutdown", "--upstream-url", nowhere, "--dump-dir", str(dumps)) as proxy:
             _note_answer("unreachable", proxy.post(b"{}"), found)
+            proxy.until_said(FORWARDING_ERROR.encode())  # the real one answers first: shut down now, it may not say it
             proxy.shut_down()
             ended = proxy.wait()
         found["unreachable / said on stderr"] = ended.errors.count(FORWARDING_ERROR)

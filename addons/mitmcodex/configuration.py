@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -217,10 +218,20 @@ def _field(key: Key, value: Value) -> object:
     if key.name == "listen":
         return listen(str(value))
     if key.name in ("server_info", "state_dir", "dump_dir"):
-        return paths.expanded(str(value)).absolute() if value else None
+        path = paths.expanded(str(value)).absolute() if value else None
+        if path and key.name != "state_dir":  # without it everything works, but for this run alone
+            _check_writable(path if key.name == "dump_dir" else path.parent, key.name)
+        return path
     if key.name == "max_body_bytes" and value == 0:
         raise SettingsError("max_body_bytes must be more than 0")
     return tuple(value) if isinstance(value, list) else value
+
+
+def _check_writable(folder: Path, what: str) -> None:
+    """Looks at the nearest folder that exists and makes none: at the first request it would be too late to say so."""
+    nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path) or path == path.parent)
+    if not os.path.isdir(nearest) or not os.access(nearest, os.W_OK | os.X_OK):
+        raise SettingsError(f"{what}: {nearest} is no folder that can be written to")
 
 
 def _client_keys(raw: object, environ: Mapping[str, str]) -> tuple[CredentialRef, ...]:

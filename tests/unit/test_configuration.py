@@ -81,6 +81,19 @@ def test_a_table_is_refused_where_it_can_not_stand(environ: dict[str, str], name
     assert "settings file only" in refusal({}, {**environ, f"MITMCODEX_{name.upper()}": "x"})
 
 
+@pytest.mark.parametrize("name", ["dump_dir", "server_info"])
+def test_a_folder_that_can_not_be_written_is_named(environ: dict[str, str], tmp_path: Path, name: str) -> None:
+    """Before it starts, also for a live edit; a folder that is not there yet is not made, and no fault."""
+    (tmp_path / "file").touch()
+    value = str(tmp_path / "file" / "below" / "it")
+    assert f"{name}: {tmp_path / 'file'} is no folder" in refusal({name: [value]}, environ)
+    settings = configuration.load({name: [str(tmp_path / "new" / "folder")]}, environ)
+    assert not (tmp_path / "new").exists()
+    if name == "dump_dir":
+        with pytest.raises(SettingsError, match="is no folder"):
+            configuration.edited(settings, {name: value})
+
+
 def test_a_blank_client_key_is_none(environ: dict[str, str]) -> None:
     """Else a listener for others would start, and ask for nothing."""
     assert configuration.load({}, {**environ, "MITMCODEX_CLIENT_KEY": " \n"}).client_keys == ()

@@ -63,7 +63,8 @@ def _stream_headers(exchange: Exchange) -> list[tuple[str, str]]:
 async def _aggregate(exchange: Exchange) -> None:
     """One Response object for a client that asked without streaming; raises WireError when the generation failed.
 
-    Nothing went to the client yet, so a cut or an empty answer is worth one more attempt (seeds S88).
+    Nothing went to the client yet, so a cut or an empty answer is worth one more attempt (seeds S88). One that ended at
+    a limit is no empty answer: the next would cost as much and end there too.
     """
     assert exchange.body is not None and exchange.reply is not None
     folder = codec_for(exchange.admission.protocol).folder()
@@ -76,7 +77,7 @@ async def _aggregate(exchange: Exchange) -> None:
             raise
         exchange.retry = Retry("the upstream cut the stream", FIRST_DELAY_S)
         return
-    if not whole.get("output") and exchange.attempt == 1:
+    if not whole.get("output") and whole.get("status") != "incomplete" and exchange.attempt == 1:
         exchange.retry = Retry("the upstream's answer was empty", FIRST_DELAY_S)
         return
     body = json.dumps(whole, ensure_ascii=False).encode("utf-8", "backslashreplace")

@@ -97,18 +97,17 @@ def test_a_terminal_event_without_response_is_none():
 
 
 def test_memory_is_that_of_the_items():
-    """Deltas are dropped, and beyond the limit folding ends in an error."""
+    """Deltas are dropped, and beyond the limit folding ends at once: nothing more is read or kept."""
     folder = Folder(limit=500)
     for _ in range(100):
         folder.feed(sse("response.output_text.delta", delta="x" * 100))
     assert folder._items.size == 0
-    for _ in range(3):
-        folder.feed(item_done(0, "x" * 100))
-    folder.feed(sse("response.completed", response={"id": "r"}))
-    assert "larger than 500" in folder.error.message
-    oversize = Folder(limit=500)
-    oversize.feed(sse("response.completed", response={"id": "x" * 600})[:-1])
-    assert "larger than 500" in oversize.error.message
+    with pytest.raises(WireError, match="larger than 500"):
+        for _ in range(3):
+            folder.feed(item_done(0, "x" * 100))
+    assert folder._items.size < 1000
+    with pytest.raises(WireError, match="larger than 500"):
+        Folder(limit=500).feed(sse("response.completed", response={"id": "x" * 600})[:-1])
 
 
 def test_items_without_or_with_the_same_index():

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mitmcodex.wire import responses_reply
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.responses_reply import CODEX_KEEPALIVE, PUBLIC_KEEPALIVE, ResponsesEncoder
 from mitmcodex.wire.sse import FRAME_LIMIT, FrameSplitter, event_of, event_type
@@ -55,6 +56,20 @@ def test_others_get_the_output_rebuilt():
     assert terminal["sequence_number"] == 9
     assert encoder.feed(b"data: [DONE]\n\n") == b"data: [DONE]\n\n"
     assert encoder.finish() == b""
+
+
+@pytest.mark.parametrize("limited", ["ITEMS_LIMIT", "FRAME_LIMIT"])
+def test_an_output_with_a_hole_is_not_made_up(limited, monkeypatch):
+    """An item that is too large to be kept goes through, and the terminal event stays as the upstream sent it."""
+    large = sse("response.output_item.done", output_index=1, item={"id": "msg_2", "text": "x" * 9000})
+    if limited == "ITEMS_LIMIT":
+        monkeypatch.setattr(responses_reply, limited, 8000)
+    encoder = ResponsesEncoder(is_codex=False)
+    if limited == "FRAME_LIMIT":
+        encoder._splitter = FrameSplitter(8000)
+    stream = CREATED + ITEM + large + ITEM + COMPLETED
+    assert b"".join(encoder.feed(stream[at : at + 1000]) for at in range(0, len(stream), 1000)) == stream
+    assert encoder._items.size < 8000
 
 
 def test_a_full_output_is_left_alone():

@@ -41,8 +41,16 @@ def test_an_answer_ends_the_pause() -> None:
     """And the next one begins with the shortest pause again."""
     blocked = BlockedUpstreams()
     blocked.add("work", 0)
-    blocked.add("work", 0)
+    blocked.add("work", BLOCKED_PAUSES_S[0])
     blocked.clear("work")
     assert blocked.remaining_s("work", 0) == 0
     blocked.add("work", 0)
+    assert blocked.remaining_s("work", 0) == BLOCKED_PAUSES_S[0]
+
+
+def test_calls_that_ran_side_by_side_are_blocked_once() -> None:
+    """Ten answers of one moment are one challenge."""
+    blocked = BlockedUpstreams()
+    for _ in range(10):
+        blocked.add("work", 0)
     assert blocked.remaining_s("work", 0) == BLOCKED_PAUSES_S[0]

@@ -12,7 +12,7 @@ from mitmcodex.exchange import Exchange
 from mitmcodex.translate import Translate
 from mitmcodex.upstream.transport import Closed
 from mitmcodex.wire.errors import WireError
-from support.events import ev_completed, ev_created, ev_failed, ev_message_done, sse
+from support.events import ev_completed, ev_created, ev_failed, ev_incomplete, ev_message_done, sse
 from support.exchanges import EVENTS, an_exchange, answered, read
 
 ASK = {"model": "gpt-5.5", "input": "hi"}
@@ -127,6 +127,13 @@ def test_a_second_empty_answer_is_given() -> None:
     up(exchange)
     assert exchange.reply is not None and exchange.reply.body is not None
     assert json.loads(exchange.reply.body)["output"] == []
+
+
+def test_an_answer_that_ended_at_a_limit_is_not_paid_twice() -> None:
+    """Without any output too: the tokens went into reasoning, and would again."""
+    exchange = up(answered(down(ASK), sse([ev_created("r"), ev_incomplete("max_output_tokens", "r")])))
+    assert exchange.retry is None and exchange.reply is not None
+    assert json.loads(exchange.reply.body or b"")["status"] == "incomplete"
 
 
 def test_a_failed_generation_is_not_tried_again_here() -> None:

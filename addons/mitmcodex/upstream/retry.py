@@ -23,7 +23,9 @@ class BlockedUpstreams:
         self._blocked: dict[str, tuple[int, float]] = {}
 
     def add(self, name: str, now: float) -> None:
-        """``now`` in seconds of a monotonic clock."""
+        """``now`` in seconds of a monotonic clock. A call that ran beside the first counts no second time."""
+        if self.remaining_s(name, now):
+            return
         times = self._blocked.get(name, (0, 0.0))[0] + 1
         self._blocked[name] = (times, now + BLOCKED_PAUSES_S[min(times, len(BLOCKED_PAUSES_S)) - 1])
 

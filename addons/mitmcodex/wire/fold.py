@@ -38,7 +38,7 @@ class OutputItems:
 
 
 class Folder:
-    """Feed it the upstream's bytes, then ask for ``error`` or ``result()``.
+    """Feed it the upstream's bytes, then ask for ``error`` or ``result()``. ``feed`` raises WireError at the limit.
 
     Deltas are neither kept nor parsed: memory is that of the finished items and the terminal event.
     """
@@ -49,20 +49,17 @@ class Folder:
         self._items = OutputItems()
         self._terminal: Fields | None = None
         self._error_event: Fields | None = None
-        self._is_too_large = False
 
     def feed(self, data: bytes) -> None:
         for frame in self._splitter.feed(data):
             self._take(frame)
         if self._splitter.oversize or self._items.size > self._limit:
-            self._is_too_large = True
+            raise WireError("upstream_failed", f"The upstream's answer is larger than {self._limit} bytes.")
 
     @property
     def error(self) -> WireError | None:
         """Why there is no result; None when there is one. To be asked at the end of the stream."""
         self._take(self._splitter.rest())  # the last event may lack its blank line (conformance.md 36)
-        if self._is_too_large:
-            return WireError("upstream_failed", f"The upstream's answer is larger than {self._limit} bytes.")
         ended = self._terminal or self._error_event
         judged = verdict.of_event(ended) if ended else None
         if judged:

@@ -20,6 +20,9 @@ from mitmcodex.wire.sse import FrameSplitter, data_of, event_of, event_type, for
 CODEX_KEEPALIVE = b'event: keepalive\ndata: {"type":"keepalive"}\n\n'
 PUBLIC_KEEPALIVE = b": keepalive\n\n"
 
+ITEMS_LIMIT = 64 * 1024 * 1024
+"""Bytes of finished items that are kept of one stream, to rebuild the terminal event's ``output``."""
+
 _WITH_IDENTITY = frozenset((CREATED, "response.in_progress", "response.queued"))
 
 
@@ -47,6 +50,8 @@ class ResponsesEncoder:
         self._last_numbered = b""
         self._error_event = b""
         self._items = OutputItems()
+        self._misses_items = False
+        """An item was too large to be kept: an output rebuilt without it would be a lie."""
         self._oversize_type = ""
         self._oversize_passes = False
 
@@ -105,10 +110,16 @@ class ResponsesEncoder:
         if kind in _WITH_IDENTITY and not self._identity_is_known:
             self._learn_identity(frame)
         elif kind == ITEM_DONE and not self._is_codex:
-            self._items.add(frame)
+            self._keep(frame)
         elif kind == "error":
             self._error_event = frame
         return frame if self._passes(kind) else b""
+
+    def _keep(self, frame: bytes) -> None:
+        if self._items.size + len(frame) > ITEMS_LIMIT:
+            self._misses_items = True
+        else:
+            self._items.add(frame)
 
     def _passes(self, kind: str) -> bool:
         if self._is_codex:
@@ -134,7 +145,7 @@ class ResponsesEncoder:
             number = _number_of(event, default=0)
             created = self._created({**response, "status": "in_progress", "error": None, "output": []}, number)
             event["sequence_number"] = number + 1
-        items = [] if response.get("output") else self._items.in_order()
+        items = [] if response.get("output") or self._misses_items else self._items.in_order()
         if items:
             response["output"] = items
         return created + format_event(event) if created or items else frame
@@ -155,6 +166,7 @@ class ResponsesEncoder:
         if beginning:
             self._oversize_type = event_type(beginning)
             self._oversize_passes = self._passes(self._oversize_type)
+            self._misses_items |= self._oversize_type == ITEM_DONE
             sent.append(beginning if self._oversize_passes else b"")
         return sent
 

@@ -75,7 +75,8 @@ class Identity:
             "client_headers": tuple(admission.headers) if admission.is_codex or admission.is_raw else (),
             "account_id": credential.account_id,
             "is_fedramp": credential.is_fedramp,
-            "content_type": emission.first(admission.headers, "content-type"),
+            # What translate made is JSON, whatever the client called it (curl -d: a form).
+            "content_type": emission.first(admission.headers, "content-type") if admission.call == "side" else "",
             "accept": emission.first(admission.headers, "accept") if admission.is_codex else "",
         }
         own = _from_codex(admission.headers) if admission.is_codex else self._made(exchange, identity)

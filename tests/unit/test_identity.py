@@ -63,6 +63,14 @@ def header(request: UpstreamRequest, name: str) -> str:
 # -- whose values
 
 
+def test_what_goes_out_is_called_json(wire: Stage) -> None:
+    """`curl -d` calls its body a form, which the backend refuses; other calls than generations keep their own type."""
+    form = [("content-type", "application/x-www-form-urlencoded")]
+    assert header(wire.asked(headers=form), "content-type") == "application/json"
+    side = an_exchange(call="side", path="/wham/x", headers=form, body=b"a=b")
+    assert header(wire.sent(canonical(side)), "content-type") == form[0][1]
+
+
 def test_nothing_of_the_clients_list_goes_out(wire: Stage) -> None:
     """The headers are the profile's: what a client sends besides is not even looked at."""
     odd = [("cookie", "canary"), ("x-codex-odd", "canary"), ("user-agent", "canary/1.0"), ("x-forwarded-for", "canary")]

@@ -237,13 +237,13 @@ def test_a_large_answer_passes_the_limit_of_requests(options: Any) -> None:
     ids=["announced", "chunked"],
 )
 def test_a_large_request_is_a_413(options: Any, request_data: bytes) -> None:
-    """In the JSON form of all errors, without an exchange."""
+    """In the JSON form of all errors, with our setting as the remedy, without an exchange."""
     options.body_size_limit = "1k"
     driver = Driver(options)
     driver.receive(request_data)
     head, body = driver.answer()
     assert head.startswith(b"HTTP/1.1 413 ") and driver.is_closed and driver.exchanges == []
-    assert json.loads(body)["error"]["message"]
+    assert "max_body_bytes" in json.loads(body)["error"]["message"]
 
 
 def test_the_body_of_a_refused_request_is_not_kept(driver: Driver) -> None:

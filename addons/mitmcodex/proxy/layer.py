@@ -198,6 +198,8 @@ REFUSALS = {400: "invalid_request", 413: "body_too_large"}
 
 def _reply(status: int, message: str) -> ErrorReply:
     """mitmproxy answers by itself, before or beside the gate: in the form of all our errors."""
+    if status == 413:  # its own text names an option that our users don't set
+        message = "The request body is too large. Raise max_body_bytes or send less."
     return reply_for(WireError(REFUSALS.get(status, "internal"), scrub(message), status=status), "responses", False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 KINDS = ("chatgpt", "openai", "azure", "responses", "chat", "messages", "gemini", "demo")
@@ -36,11 +36,6 @@ class Provider:
     http_version: str = "auto"
     ca_file: str = ""
     first_byte_timeout_s: float = 300.0
-    extra: dict[str, object] = field(default_factory=dict, compare=False)
-
-    @property
-    def speaks_chatgpt(self) -> bool:
-        return self.kind == "chatgpt"
 
 
 SUFFIXES = {"responses": "/responses", "compact": "/responses/compact", "models": "/models"}

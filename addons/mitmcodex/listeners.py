@@ -36,9 +36,7 @@ def of_modes(values: Sequence[str]) -> list[Listen]:
     for value in values:
         host, colon, port = value.removeprefix(MODE).rpartition(":")
         if not value.startswith(MODE) or not colon or not host or not port.isdigit():
-            raise SettingsError(
-                f"mitmcodex can't run in mode {value!r}: leave --mode out, or use {MODE}127.0.0.1:8787"
-            )
+            raise SettingsError(f"mitmcodex can't run in mode {value!r}: leave --mode out, or use {MODE}127.0.0.1:8787")
         bare = host.strip("[]")
         found.append(configuration.listen(f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"))
     if not found:

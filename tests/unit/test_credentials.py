@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mitmcodex.state import credentials
 from mitmcodex.state.credentials import Credential, CredentialError, CredentialStore, exists, store_for
 
 
@@ -74,6 +75,27 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path: Path
     os.replace(tmp_path / "next", path)
     assert path.stat().st_size == times.st_size and path.stat().st_mtime_ns == times.st_mtime_ns
     assert _current(store).secret == second != first
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_half_written_file_is_read_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_refused: bool
+) -> None:
+    """The Codex CLI writes its login in place; a turn of another client must not fail because it does so right now."""
+    path = tmp_path / "auth.json"
+    old = _login(path, chatgpt_account_id="acc-0000")
+    store = store_for(Ref("codex", str(path)), "chatgpt")
+    credential = _current(store)
+    token = _login(path, {"exp": 1900000001}, chatgpt_account_id="acc-0000")
+    whole = path.read_text()
+    path.write_text(whole[:100])
+
+    async def written(pause_s: float) -> None:
+        path.write_text(whole)
+
+    monkeypatch.setattr(credentials.asyncio, "sleep", written)
+    found = asyncio.run(store.refused(credential)) if is_refused else _current(store)
+    assert found is not None and found.secret == token != old
 
 
 def test_after_a_refusal_only_a_different_credential_is_tried(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ refreshes a token or writes a file: refresh tokens are single use, and a second 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -16,6 +17,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+REREAD_S = 0.1
+"""The Codex CLI writes its auth.json in place: one that makes no sense may be half written, so it is read once more."""
 
 
 class CredentialError(Exception):
@@ -148,11 +152,18 @@ class StoredCredential(ABC):
 
     async def current(self) -> Credential:
         if self._credential is None or self.is_stale():
-            self._credential = self.load()
+            self._credential = await self._loaded()
         return self._credential
 
+    async def _loaded(self) -> Credential:
+        try:
+            return self.load()
+        except CredentialError:
+            await asyncio.sleep(REREAD_S)
+            return self.load()
+
     async def refused(self, credential: Credential) -> Credential | None:
-        self._credential = self.load()
+        self._credential = await self._loaded()
         return self._credential if self._credential.secret != credential.secret else None
 
 

@@ -39,9 +39,14 @@ StartProxy = Callable[..., Proxy]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[StartProxy]:
-    """Starts the proxy; each has the same state folder, so that a second one is a restart of the first."""
+    """Starts the proxy. A second one is a restart: the first has ended, and its state folder is the same."""
     with ExitStack() as stack:
-        yield lambda config: stack.enter_context(Proxy(tmp_path, config))
+
+        def run(config: dict[str, Any]) -> Proxy:
+            stack.close()
+            return stack.enter_context(Proxy(tmp_path, config))
+
+        yield run
 
 
 @pytest.fixture

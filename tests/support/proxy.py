@@ -29,6 +29,10 @@ def authority() -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix="mitmcodex-test-")
 
 
+_one_at_a_time = threading.Lock()
+"""mitmproxy's ``ctx`` is one a process: an addon of a proxy that still runs would read the options of the next one."""
+
+
 class Proxy:
     """``config`` is the user's settings file; ``extra`` are addons of a user's own, added behind ours; ``mitm_options``
     are mitmproxy's own."""
@@ -75,6 +79,14 @@ class Proxy:
             await asyncio.wait([exchange.task for exchange in running if exchange.task])
 
     def __enter__(self) -> Self:
+        assert _one_at_a_time.acquire(blocking=False), "another proxy still runs in this process"
+        try:
+            return self._begun()
+        except BaseException:
+            _one_at_a_time.release()
+            raise
+
+    def _begun(self) -> Self:
         self._logging = logging.getLogRecordFactory(), logging.getLogger(CHATTY).level
         self._umask = os.umask(0o022)
         os.umask(self._umask)
@@ -92,6 +104,7 @@ class Proxy:
         logging.setLogRecordFactory(self._logging[0])
         logging.getLogger(CHATTY).setLevel(self._logging[1])
         os.umask(self._umask)
+        _one_at_a_time.release()
 
     def _run(self) -> None:
         try:

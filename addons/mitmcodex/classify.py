@@ -127,6 +127,8 @@ class Classify:
         exchange.retry = Retry("the upstream cut the stream before its first event", delay_s)
 
     def _retry(self, exchange: Exchange, verdict: Verdict) -> bool:
+        if exchange.admission.call == "side":
+            return False  # what such a call does is not ours to know: done twice may be once too often
         delay_s = backoff_s(exchange.attempt, verdict.delay_s)
         if delay_s is None:
             return False

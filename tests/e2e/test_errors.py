@@ -20,7 +20,7 @@ from support.answers import Answer as Script
 from support.answers import Cut, Data, Gate, Head, Pause, Stall, detail, quota, reply, say, stream
 from support.auth import Login
 from support.backend import Backend
-from support.client import CODEX, Answer, Pairs, is_codex, post, posted
+from support.client import CODEX, Answer, Pairs, call, is_codex, post, posted
 from support.events import ev_completed, ev_created, ev_failed, ev_message_done, ev_text_delta, sse, text_events
 from support.proxy import Proxy
 from support.tls import Authority
@@ -266,6 +266,13 @@ def test_a_5xx_that_stays_is_passed_on(client: Pairs, start: StartProxy, backend
     assert answer.status == by_client(client, codex=500, other=502)
     assert answer.error["message"] == "The server had an error"
     assert posts(backend) == retry.MAX_ATTEMPTS
+
+
+def test_a_side_call_is_made_once(start: StartProxy, backend: Backend) -> None:
+    """What the CLI's other calls do is not ours to know: a 5xx is passed on, never tried again."""
+    backend.script(lambda request: answers.server_error())
+    assert call(start(), "POST", "/backend-api/wham/tasks", CODEX, b"{}").status == 500
+    assert posts(backend) == 1
 
 
 FAILURES = [

@@ -66,7 +66,6 @@ class _Multi(AsyncCurl):
     def add_handle(self, curl: Curl) -> asyncio.Future[None]:
         self._work.set()
         future: asyncio.Future[None] = super().add_handle(curl)
-        self.process_data(-1, 0)  # the request leaves now, and not when the loop comes round
         return future
 
     def resume(self, curl: Curl) -> None:

@@ -24,6 +24,9 @@ SESSION_HEADERS = (
 )
 MAX_CONVERSATIONS = 4096
 
+_STABLE = json.JSONEncoder(sort_keys=True)
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
 
 def uuid7() -> str:
     """A UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, the rest random."""
@@ -60,12 +63,11 @@ def conversation_key(fields: dict[str, Any], headers: Pairs) -> str:
     """What tells conversations apart (pains P2): the client's cache key, its session header, else its first words."""
     if isinstance(cache_key := fields.get("prompt_cache_key"), str) and cache_key:
         return f"cache:{cache_key}"
+    named = {name.lower(): value for name, value in reversed(headers) if value}
     for wanted in SESSION_HEADERS:
-        for name, value in headers:
-            if name.lower() == wanted and value:
-                return f"session:{value}"
-    opening = json.dumps(_opening(fields), sort_keys=True, default=str)
-    return f"text:{hashlib.sha256(opening.encode()).hexdigest()}"
+        if wanted in named:
+            return f"session:{named[wanted]}"
+    return f"text:{hashlib.sha256(_STABLE.encode(_opening(fields)).encode()).hexdigest()}"
 
 
 def _opening(fields: dict[str, Any]) -> list[Any]:
@@ -105,4 +107,4 @@ def turn_metadata(conversation: Conversation, installation_id: str, fields: dict
         "model": fields.get("model"),
         "reasoning_effort": effort,
     }
-    return json.dumps({k: v for k, v in metadata.items() if v is not None}, separators=(",", ":"))
+    return _COMPACT.encode({k: v for k, v in metadata.items() if v is not None})

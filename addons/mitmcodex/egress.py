@@ -30,6 +30,10 @@ from mitmcodex.wire.errors import WireError, reply_for
 log = logging.getLogger(__name__)
 
 
+STEPS = ("upstream_request", "upstream_response", "upstream_done")
+"""The methods of a stage, each optional."""
+
+
 class Unsealed(Exception):
     """A stage did not set its part: the list of stages is not whole, so nothing may leave."""
 
@@ -61,12 +65,13 @@ class Egress:
 
     async def _run(self, exchange: Exchange) -> None:
         observers = Observers(self._observers, exchange)
+        stages = [*self._stages, *self._foreign()]
         limit_s = self._process.current.request_timeout_s or None
         try:
             with exchange.leg.held_open():
                 try:
                     async with self._process.slots.held(), asyncio.timeout(limit_s):
-                        await self._attempts(exchange, observers)
+                        await self._attempts(exchange, observers, stages)
                 except asyncio.CancelledError:
                     exchange.outcome = "aborted"
                 except Exception as error:  # noqa: BLE001 - an exchange ends here, and must say so to its client
@@ -76,17 +81,17 @@ class Egress:
         finally:
             self._process.running.discard(exchange)
             observers.tell("exchange_ended", exchange.outcome)
-            await self._finish(exchange)
+            await self._finish(exchange, stages)
 
-    async def _attempts(self, exchange: Exchange, observers: Observers) -> None:
+    async def _attempts(self, exchange: Exchange, observers: Observers, stages: Sequence[Any]) -> None:
         exchange.provider = self._process.current.provider
         while True:
             exchange.attempt += 1
             exchange.retry = None
             how = "cut"
-            call = await self._open(exchange, observers)
+            call = await self._open(exchange, observers, stages)
             try:
-                retry = await self._up(exchange)
+                retry = await self._up(exchange, stages)
                 if retry is None:
                     await self._deliver(exchange, observers)
                     how = exchange.outcome
@@ -99,9 +104,9 @@ class Egress:
             log.info(f"exchange {exchange.number}: attempt {exchange.attempt + 1}, as {retry.reason}")
             await asyncio.sleep(retry.delay_s)
 
-    async def _open(self, exchange: Exchange, observers: Observers) -> UpstreamCall:
+    async def _open(self, exchange: Exchange, observers: Observers, stages: Sequence[Any]) -> UpstreamCall:
         """Down through the stages, then the transport; sets ``upstream``, ``reply`` and ``body``."""
-        for stage in [*self._stages, *self._foreign("upstream_request")]:
+        for stage in stages:
             await self._call(stage, "upstream_request", exchange)
         check_sealed(exchange)
         assert exchange.request and exchange.provider and exchange.identity
@@ -114,9 +119,9 @@ class Egress:
         observers.tell("upstream_responded")
         return call
 
-    async def _up(self, exchange: Exchange) -> Retry | None:
+    async def _up(self, exchange: Exchange, stages: Sequence[Any]) -> Retry | None:
         """Up through the stages; a retry ends the way where it is asked for."""
-        for stage in reversed([*self._stages, *self._foreign("upstream_response")]):
+        for stage in reversed(stages):
             await self._call(stage, "upstream_response", exchange)
             if exchange.retry is not None and exchange.attempt < MAX_ATTEMPTS:
                 return exchange.retry
@@ -191,8 +196,8 @@ class Egress:
             await exchange.emit(reply.body)
         await exchange.emit(End())
 
-    async def _finish(self, exchange: Exchange) -> None:
-        for stage in [*self._stages, *self._foreign("upstream_done")]:
+    async def _finish(self, exchange: Exchange, stages: Sequence[Any]) -> None:
+        for stage in stages:
             try:
                 await self._call(stage, "upstream_done", exchange)
             except Exception as error:  # noqa: BLE001 - the client has its answer: nothing can fail closed any more
@@ -208,10 +213,14 @@ class Egress:
         if inspect.isawaitable(result):
             await result
 
-    def _foreign(self, step: str) -> list[Any]:
+    def _foreign(self) -> list[Any]:
         """A user's own addons (``-s mine.py``) that have a stage's methods: innermost, in the order they were given."""
         own = (*map(type, self._stages), Egress)  # by type: after a reload the chain holds another build's stages
-        return [x for x in traverse(ctx.master.addons.chain) if hasattr(x, step) and not isinstance(x, own)]
+        return [
+            addon
+            for addon in traverse(ctx.master.addons.chain)
+            if not isinstance(addon, own) and any(hasattr(addon, step) for step in STEPS)
+        ]
 
 
 async def _tapped(call: UpstreamCall, observers: Observers) -> AsyncIterator[bytes]:

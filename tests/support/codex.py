@@ -41,9 +41,9 @@ stream_max_retries = 2
 
 
 def find_codex() -> Path | None:
-    """$MITMCODEX_CODEX alone when it is set, else the repository's .tools, /tmp/codex, PATH; None = nowhere."""
+    """$MITMCODEX_CODEX alone when it is set, else the repository's .tools, else PATH; None = nowhere."""
     named = os.environ.get("MITMCODEX_CODEX")
-    installed = (ROOT / ".tools" / "node_modules" / ".bin" / "codex", "/tmp/codex/node_modules/.bin/codex")
+    installed = (ROOT / ".tools" / "node_modules" / ".bin" / "codex",)
     candidates = [named] if named else [*installed, shutil.which("codex")]
     return next((Path(name) for name in candidates if name and os.access(name, os.X_OK)), None)
 

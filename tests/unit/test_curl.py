@@ -96,6 +96,16 @@ async def read_all(call: CurlCall) -> bytes:
     return b"".join(parts)
 
 
+def one_call(profile: Profile, target: ConnectTarget, request: UpstreamRequest) -> None:
+    """Made to its end, on a transport of its own."""
+
+    async def go() -> None:
+        async with transport(profile, target) as it:
+            await read_all(await it.open(request, WAIT_S))
+
+    run(go())
+
+
 async def seen(backend: Backend, number: int = 1) -> Call:
     return await asyncio.to_thread(backend.wait_for_call, number, WAIT_S)
 
@@ -109,12 +119,7 @@ def test_bodies_go_out_in_data_frames_of_the_real_clients_size(
 ) -> None:
     """DATA frames hold 16384 bytes, the last one the rest, whatever the size of the body."""
     request = UpstreamRequest("POST", h2_backend.origin + "/", (("content-length", str(size)),), bytes(size))
-
-    async def go() -> None:
-        async with transport(profile, target) as it:
-            await read_all(await it.open(request, WAIT_S))
-
-    run(go())
+    one_call(profile, target, request)
     lengths = [frame["len"] for frame in h2_backend.connections[0].frames if frame.get("type") == "DataFrame"]
     full, rest = divmod(size, 16384)
     assert [length for length in lengths if length] == [16384] * full + ([rest] if rest else [])
@@ -123,14 +128,8 @@ def test_bodies_go_out_in_data_frames_of_the_real_clients_size(
 def test_hello_and_frames_are_the_captured_ones(profile: Profile, target: ConnectTarget, h2_backend: Backend) -> None:
     """ClientHello, SETTINGS, window update, HEADERS flags and pseudo-headers equal the capture, but what the profile
     explains."""
-    body = bytes(24224)
-    request = UpstreamRequest("POST", h2_backend.origin + "/", (("content-length", "24224"),), body)
-
-    async def go() -> None:
-        async with transport(profile, target) as it:
-            await read_all(await it.open(request, WAIT_S))
-
-    run(go())
+    request = UpstreamRequest("POST", h2_backend.origin + "/", (("content-length", "24224"),), bytes(24224))
+    one_call(profile, target, request)
     connection = h2_backend.connections[0]
     ours, real = connection.client_hello, dict(CAPTURE["client_hello"])
     assert sorted(ours.pop("ext_order")) == sorted(real.pop("ext_order"))

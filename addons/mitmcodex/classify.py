@@ -18,7 +18,8 @@ from mitmcodex.process import Process
 from mitmcodex.resources import Resources
 from mitmcodex.upstream.retry import backoff_s
 from mitmcodex.upstream.transport import Closed
-from mitmcodex.wire.errors import WireError, reply_for
+from mitmcodex.wire.error_replies import reply_for
+from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.fold import STREAM_INCOMPLETE
 from mitmcodex.wire.sse import FRAME_LIMIT, FrameSplitter, event_of, event_type
 from mitmcodex.wire.verdict import Verdict, is_meaningful, of_event, of_head

@@ -25,7 +25,8 @@ from mitmcodex.process import Process
 from mitmcodex.resources import Resources
 from mitmcodex.upstream.retry import MAX_ATTEMPTS
 from mitmcodex.upstream.transport import UpstreamCall
-from mitmcodex.wire.errors import WireError, reply_for
+from mitmcodex.wire.error_replies import reply_for
+from mitmcodex.wire.errors import WireError
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from mitmcodex.coding import CodingError, TooLarge, decode
 from mitmcodex.exchange import Admission, Pairs
 from mitmcodex.logfilter import without_quotes
 from mitmcodex.schema import Settings
-from mitmcodex.wire.errors import ErrorReply, WireError, reply_for
+from mitmcodex.wire.error_replies import reply_for
+from mitmcodex.wire.errors import ErrorReply, WireError
 from mitmcodex.wire.redact import CREDENTIAL_HEADERS, REDACTED
 
 KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mitmcodex.wire.errors import reply_for
+from mitmcodex.wire.error_replies import reply_for
 from mitmcodex.wire.fold import Folder
 from mitmcodex.wire.responses_reply import ResponsesEncoder
 

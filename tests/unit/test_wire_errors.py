@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from mitmcodex.wire.errors import CODES, STATUSES, TYPES, WireError, reply_for
+from mitmcodex.wire.error_replies import reply_for
+from mitmcodex.wire.errors import CODES, STATUSES, TYPES, WireError
 
 CHEAP = {"unreachable", "overloaded", "upstream_failed", "stream_incomplete", "not_supported"}
 """Kinds whose 5xx Codex may see: nothing was generated, or a new attempt may succeed (protocol.md 5.6)."""

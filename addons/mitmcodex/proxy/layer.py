@@ -42,7 +42,8 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from mitmcodex.exchange import Admission, Emission, End, Exchange, Failed, Head
 from mitmcodex.proxy.leg import Leg
-from mitmcodex.wire.errors import ErrorReply, WireError, reply_for
+from mitmcodex.wire.error_replies import reply_for
+from mitmcodex.wire.errors import ErrorReply, WireError
 from mitmcodex.wire.redact import scrub
 
 

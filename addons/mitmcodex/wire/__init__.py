@@ -1,46 +1,20 @@
-"""Pure protocol code: standard library only, no I/O. One codec a client protocol, registered here."""
+"""Pure protocol code: standard library only, no I/O. Each client protocol and each provider protocol is one line here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
-
+from mitmcodex.wire import responses_request
+from mitmcodex.wire.codec import Codec, Reverse
 from mitmcodex.wire.errors import WireError
-from mitmcodex.wire.fold import Folder
-from mitmcodex.wire.responses_reply import ResponsesEncoder
-from mitmcodex.wire.responses_request import Decoded, decode_request
+from mitmcodex.wire.responses_reply import ResponsesEncoder, encode_response
 
+CODECS: dict[str, Codec] = {
+    codec.name: codec
+    for codec in (Codec("responses", responses_request.decode_request, ResponsesEncoder.for_request, encode_response),)
+}
+"""By ``Admission.protocol``."""
 
-class StreamEncoder(Protocol):
-    """A sans-IO state machine from the upstream's bytes to the client's (house.md section 3)."""
-
-    is_cut: bool
-    """The end that the client saw was made by us: ``finish`` without a terminal event, or ``fail``."""
-
-    def feed(self, data: bytes) -> bytes: ...
-    def idle(self) -> bytes:
-        """The protocol's keep-alive; b"" where none can be said now."""
-
-    def finish(self) -> bytes:
-        """The upstream ended; without a terminal event this says that the answer was cut."""
-
-    def fail(self, error: WireError) -> bytes:
-        """The stream broke: says so in the protocol's own way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """What a client protocol is made of."""
-
-    name: str
-    decode_request: Callable[[bytes], Decoded]
-    encoder: Callable[[bool, str], StreamEncoder]
-    """(is_codex, model) → a new encoder."""
-    folder: Callable[[], Folder]
-
-
-CODECS = {codec.name: codec for codec in (Codec("responses", decode_request, ResponsesEncoder, Folder),)}
+REVERSES: dict[str, Reverse] = {reverse.kind: reverse for reverse in ()}
+"""By ``Provider.kind``; the other kinds speak canonical form."""
 
 
 def codec_for(name: str) -> Codec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
 STATUSES: dict[str, tuple[int, int]] = {
@@ -90,19 +89,3 @@ class ErrorReply:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
-
-
-def reply_for(error: WireError, protocol: str, is_codex: bool) -> ErrorReply:
-    """The one place where an error takes the form of the client's protocol."""
-    encode = ENCODERS.get(protocol, _encode_openai)
-    # An upstream's text may hold a lone surrogate: JSON can carry it, UTF-8 can't.
-    body = json.dumps(encode(error), ensure_ascii=False).encode("utf-8", "backslashreplace")
-    headers = [("content-type", "application/json"), *error.headers]
-    return ErrorReply(error.status_for(is_codex), headers, body)
-
-
-def _encode_openai(error: WireError) -> dict[str, object]:
-    return {"error": error.as_object()}
-
-
-ENCODERS = {"responses": _encode_openai}

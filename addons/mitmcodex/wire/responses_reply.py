@@ -11,6 +11,7 @@ import uuid
 from typing import Any
 
 from mitmcodex.wire import verdict
+from mitmcodex.wire.codec import Decoded, ReplyContext
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.fold import STREAM_INCOMPLETE, OutputItems
 from mitmcodex.wire.shapes import CREATED, FAILED, ITEM_DONE, TERMINAL, Fields, ResponseShape
@@ -33,6 +34,8 @@ class ResponsesEncoder:
     when the upstream never told its own.
     """
 
+    content_type = "text/event-stream; charset=utf-8"
+
     def __init__(self, is_codex: bool, model: str = "", response_id: str = "", created_at: int = 0) -> None:
         self.terminal = ""
         """The type of the terminal event that was forwarded or made here, "" before it."""
@@ -54,6 +57,10 @@ class ResponsesEncoder:
         """An item was too large to be kept: an output rebuilt without it would be a lie."""
         self._oversize_type = ""
         self._oversize_passes = False
+
+    @classmethod
+    def for_request(cls, decoded: Decoded, context: ReplyContext) -> ResponsesEncoder:
+        return cls(context.is_codex, context.model, created_at=context.now_ns() // 1_000_000_000)
 
     def feed(self, data: bytes) -> bytes:
         was_oversize = self._splitter.oversize
@@ -199,6 +206,11 @@ class ResponsesEncoder:
 
     def _next_number(self) -> int:
         return _number_of(event_of(self._last_numbered) or {}, default=-1) + 1
+
+
+def encode_response(response: Fields, decoded: Decoded, context: ReplyContext) -> Fields:
+    """Canonical as it stands."""
+    return response
 
 
 def _number_of(event: Fields, default: int) -> int:

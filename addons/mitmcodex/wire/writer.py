@@ -125,14 +125,18 @@ class ResponseWriter:
 
     # -- calls ------------------------------------------------------------------------------------
 
-    def call_begin(self, key: Hashable, call_id: str, name: str, *, is_custom: bool = False) -> bytes:
+    def call_begin(
+        self, key: Hashable, call_id: str, name: str, *, is_custom: bool = False, namespace: str = ""
+    ) -> bytes:
         """``key`` names the call until ``call_end``."""
         closed = self._close_texts()
         kind, field, prefix = "function_call", "arguments", "fc"
         if is_custom:
             kind, field, prefix = "custom_tool_call", "input", "ctc"
-        item = {"id": f"{prefix}_{self._new_id()}", "type": kind, "status": "in_progress"}
-        opened, self._calls[key] = self._open({**item, "call_id": call_id, "name": name, field: ""})
+        item = {"id": f"{prefix}_{self._new_id()}", "type": kind, "status": "in_progress", "call_id": call_id}
+        if namespace:
+            item["namespace"] = namespace
+        opened, self._calls[key] = self._open({**item, "name": name, field: ""})
         return closed + opened
 
     def call_delta(self, key: Hashable, delta: str) -> bytes:
@@ -161,24 +165,33 @@ class ResponseWriter:
     # -- the end ----------------------------------------------------------------------------------
 
     def completed(self, usage: Fields | None) -> bytes:
-        return self._end(COMPLETED, {"status": "completed", "usage": usage})
+        """Ends what is still open."""
+        if self.has_ended:
+            return b""
+        closed = self._close_texts() + b"".join([self.call_end(key) for key in list(self._calls)])
+        return closed + self._end(COMPLETED, {"status": "completed", "usage": usage})
 
     def incomplete(self, reason: str, usage: Fields | None) -> bytes:
-        """``reason``: max_output_tokens | content_filter."""
-        return self._end(INCOMPLETE, {"status": "incomplete", "incomplete_details": {"reason": reason}, "usage": usage})
+        """``reason``: max_output_tokens | content_filter. A call that is open was cut: it stays unfinished, as Codex
+        runs what it gets as a finished item."""
+        if self.has_ended:
+            return b""
+        fields = {"status": "incomplete", "incomplete_details": {"reason": reason}, "usage": usage}
+        return self._close_texts("incomplete") + self._end(INCOMPLETE, fields)
 
     def failed(self, error: WireError) -> bytes:
+        """What is open stays unfinished."""
+        if self.has_ended:
+            return b""
         told = {key: value for key, value in error.as_object().items() if key != "param"}
         return self._end(FAILED, {"status": "failed", "error": told})
 
     def _end(self, kind: str, fields: Fields) -> bytes:
-        if self.has_ended:
-            return b""
-        closed = self.created() + self._close_texts() + b"".join([self.call_end(key) for key in list(self._calls)])
+        begun = self.created()
         self.has_ended = True
         self.response |= fields
         self.response["output"] = [self._items[index] for index in sorted(self._items)]
-        return closed + self._event(kind, response=self.response)
+        return begun + self._event(kind, response=self.response)
 
     # -- parts ------------------------------------------------------------------------------------
 
@@ -187,7 +200,8 @@ class ResponseWriter:
             return b""
         opened, message = self._opened_message(kind)
         message.pieces.append(delta)
-        return opened + self._event(f"response.{kind}.delta", **self._place(message, content_index=0), delta=delta)
+        told = {"delta": delta, "logprobs": []} if kind == "output_text" else {"delta": delta}
+        return opened + self._event(f"response.{kind}.delta", **self._place(message, content_index=0), **told)
 
     def _opened_message(self, kind: str) -> tuple[bytes, _Open]:
         closed = self._close_reasoning()
@@ -209,18 +223,18 @@ class ResponseWriter:
             closed += opened
         return closed, self._reasoning
 
-    def _close_texts(self) -> bytes:
-        return self._close_reasoning() + self._close_message()
+    def _close_texts(self, status: str = "completed") -> bytes:
+        return self._close_reasoning() + self._close_message(status)
 
-    def _close_message(self) -> bytes:
+    def _close_message(self, status: str = "completed") -> bytes:
         if self._message is None:
             return b""
         message, self._message = self._message, None
         part, place = _part(message), self._place(message, content_index=0)
-        field = "text" if message.kind == "output_text" else "refusal"
-        done = self._event(f"response.{message.kind}.done", **place, **{field: part[field]})
+        told = {key: part[key] for key in ("text", "refusal", "logprobs") if key in part}
+        done = self._event(f"response.{message.kind}.done", **place, **told)
         message.item["content"] = [part]
-        return done + self._event("response.content_part.done", **place, part=part) + self._close(message)
+        return done + self._event("response.content_part.done", **place, part=part) + self._close(message, status)
 
     def _close_reasoning(self) -> bytes:
         if self._reasoning is None:
@@ -246,7 +260,7 @@ class ResponseWriter:
         self._items[made.index] = made.item
         return self._event(ITEM_DONE, output_index=made.index, item=made.item)
 
-    def _place(self, made: _Open, **further: int) -> dict[str, Any]:
+    def _place(self, made: _Open, **further: int) -> Fields:
         return {"item_id": made.item["id"], "output_index": made.index, **further}
 
     def _event(self, kind: str, **fields: Any) -> bytes:

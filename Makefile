@@ -1,9 +1,10 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 PY := .venv/bin/python
 STAMP := .venv/.mitmcodex-installed
-CODEX_DIR := .tools
+TOOLS := .tools
+CLIENTS := tests/clients
 
-.PHONY: help venv run test lint codex bench soak fingerprint-table compare-secure
+.PHONY: help venv run test lint codex clients bench soak fingerprint-table compare-secure
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -25,11 +26,23 @@ lint: venv  ## ruff and mypy
 test: lint  ## lint, then the whole suite
 	$(PY) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
-codex:  ## the real Codex CLI into .tools, for the tests with it
-	@test -x $(CODEX_DIR)/node_modules/.bin/codex || { \
+codex:  ## the real Codex CLI alone into .tools, for the tests with it
+	@test -x $(TOOLS)/node_modules/.bin/codex || { \
 	  command -v npm >/dev/null || { echo "npm is missing: install Node.js" >&2; exit 1; }; \
-	  npm install --silent --no-audit --no-fund --prefix $(CODEX_DIR) @openai/codex@0.169.0; }
-	@$(CODEX_DIR)/node_modules/.bin/codex --version
+	  npm install --silent --no-audit --no-fund --prefix $(TOOLS) \
+	    @openai/codex@$$(sed -n 's|.*"@openai/codex": "\(.*\)".*|\1|p' $(CLIENTS)/package.json); }
+	@$(TOOLS)/node_modules/.bin/codex --version
+
+clients: $(TOOLS)/.clients-installed  ## all real clients and the Codex CLI into .tools (1.4 GB), for the tests with them
+
+$(TOOLS)/.clients-installed: $(CLIENTS)/package.json $(CLIENTS)/requirements.txt
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js" >&2; exit 1; }
+	@mkdir -p $(TOOLS)
+	cp $(CLIENTS)/package.json $(TOOLS)/package.json
+	npm install --loglevel=error --no-audit --no-fund --no-package-lock --prefix $(TOOLS)
+	@test -x $(TOOLS)/py/bin/python || { python=$$(sh .ci/python) && "$$python" -m venv $(TOOLS)/py; }
+	$(TOOLS)/py/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(CLIENTS)/requirements.txt
+	@touch $@
 
 bench: venv  ## costs beside direct and plain mitmdump
 	$(PY) tests/bench/run.py $(ARGS)

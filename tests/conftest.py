@@ -53,6 +53,14 @@ def api_backend(make_backend: Callable[..., Backend], ca: Authority) -> Backend:
     return make_backend(tls=ca.server_context(), strictness=strictness, name="codex-backend.test")
 
 
+@pytest.fixture
+def make_service(make_backend: Callable[..., Backend], ca: Authority) -> Callable[[str], Backend]:
+    """Starts the strict service of a kind (chat | messages | gemini) behind TLS, for ``support.auth.API_KEY``."""
+    return lambda kind: make_backend(
+        tls=ca.server_context(), strictness=Strictness(kind, API_KEY), name="codex-backend.test"
+    )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if find_codex() is None:
         left_out = [item for item in items if item.get_closest_marker("codex")]

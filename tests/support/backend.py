@@ -36,6 +36,8 @@ from support.strictness import Strictness
 Script = Callable[[Request], Answer]
 Stream = Http1Stream | Http2Stream
 HOST = "127.0.0.1"
+BASES = {"chatgpt": "/backend-api/codex", "gemini": "/v1beta"}
+"""Path of the base URL by the kind of the service; /v1 for all others."""
 
 
 class Backend:
@@ -99,9 +101,8 @@ class Backend:
 
     @property
     def base_url(self) -> str:
-        """Where a provider of this kind has its base: /backend-api/codex for chatgpt, else /v1."""
-        is_chatgpt = self._strictness is not None and self._strictness.kind == "chatgpt"
-        return self.origin + ("/backend-api/codex" if is_chatgpt else "/v1")
+        """Where a provider of this kind has its base."""
+        return self.origin + BASES.get(self._strictness.kind if self._strictness else "", "/v1")
 
     # --- script and records
 

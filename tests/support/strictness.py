@@ -14,6 +14,7 @@ import zstandard
 
 from support.answers import Answer, detail, reply, token_expired
 from support.records import Request
+from support.strictness_kinds import SERVICES, check_kind
 
 JSON = dict[str, Any]
 
@@ -59,8 +60,9 @@ class Strictness:
     """Whom the backend takes itself for, and the credential that it wants."""
 
     kind: str = "chatgpt"
-    """chatgpt | api-key"""
+    """chatgpt | api-key | chat | messages | gemini"""
     bearer: str = ""
+    """The token; the key for all kinds but chatgpt."""
     account_id: str = ""
     forbidden: tuple[str, ...] = field(default=())
     """Secrets of the client: found nowhere in a request."""
@@ -68,6 +70,9 @@ class Strictness:
     def check(self, request: Request) -> Iterator[tuple[str, Answer | None]]:
         """Each violation, with the real backend's refusal where it is known."""
         yield from self._check_headers(request)
+        if self.kind in SERVICES:
+            yield from check_kind(self.kind, self.bearer, request)
+            return
         yield from self._check_credential(request)
         if request.method != "POST" or not request.path.endswith(("/responses", "/responses/compact")):
             return

@@ -1,31 +1,155 @@
-"""Stage: to what the chosen provider accepts. Changes the least; every change is a loss that is reported."""
+"""Stage: canonical form <-> what the chosen provider speaks and accepts.
+
+Providers of the Responses family get the canonical request less what they refuse; those of kind chat, messages and
+gemini get it through the reverse codec, and what they answer becomes a canonical stream here.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import AsyncIterator
 
-from mitmcodex.exchange import Exchange, Loss
+from mitmcodex import emission
+from mitmcodex.exchange import Exchange, Form, Reply
+from mitmcodex.process import Process
+from mitmcodex.upstream.efforts import settle
+from mitmcodex.wire import REVERSES
+from mitmcodex.wire.body import parsed
+from mitmcodex.wire.codec import Loss, Reverse, StreamDecoder
+from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.fold import FOLD_LIMIT
+from mitmcodex.wire.patch import REMOVE, Changes, set_top_level
 from mitmcodex.wire.responses_request import adapt_for
+from mitmcodex.wire.shapes import Fields
 
 log = logging.getLogger(__name__)
 
-LOSSES_HEADER = "x-mitmcodex-losses"
-
 
 class Adapt:
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
     def upstream_request(self, exchange: Exchange) -> None:
         canonical, provider = exchange.canonical, exchange.provider
         assert canonical is not None and provider is not None
-        if canonical.call != "responses" or exchange.admission.is_raw:
-            exchange.adapted = canonical.body
-            return
-        exchange.adapted, losses = adapt_for(provider.kind, canonical.body, canonical.fields, exchange.is_codex)
-        canonical.losses = [Loss(*loss) for loss in losses]
+        if canonical.call != "responses" or exchange.resolution is None:
+            self._unread(exchange)
+        elif canonical.is_native:
+            self._native(exchange)
+        elif provider.kind in REVERSES:
+            self._reverse(exchange, REVERSES[provider.kind])
+        else:
+            self._responses(exchange)
+        if exchange.losses:
+            self._report(exchange)
 
-    def upstream_response(self, exchange: Exchange) -> None:
-        assert exchange.reply is not None and exchange.canonical is not None
-        if losses := exchange.canonical.losses:
-            told = ", ".join(f"{loss.path} {loss.what}" for loss in losses)
-            exchange.reply.headers.append((LOSSES_HEADER, told))
-            why = "; ".join(f"{loss.path} {loss.what}: {loss.why}" for loss in losses)
-            log.info(f"exchange {exchange.number}: {why}")
+    def _unread(self, exchange: Exchange) -> None:
+        """No generation: as it came, but for a compaction's model."""
+        canonical = exchange.canonical
+        assert canonical is not None
+        exchange.adapted = _renamed(exchange)
+        exchange.form = Form(canonical.call, canonical.fields, query=exchange.admission.query)
+
+    def _native(self, exchange: Exchange) -> None:
+        """The provider's own protocol: unchanged but for the model."""
+        assert exchange.canonical is not None and exchange.resolution is not None
+        admission, fields, model = exchange.admission, exchange.canonical.fields, exchange.resolution.model
+        exchange.adapted = _renamed(exchange)
+        exchange.form = Form("responses", fields, model, admission.action, admission.query)
+
+    def _reverse(self, exchange: Exchange, reverse: Reverse) -> None:
+        assert exchange.canonical is not None and exchange.resolution is not None
+        decoded, model = exchange.canonical.decoded, exchange.resolution.model
+        changes, losses = settle(decoded.fields, exchange.resolution, self._process.current.names, decoded.paths)
+        decoded.fields = _changed(decoded.fields, {"model": model, **changes})
+        encoded = reverse.encode_request(decoded)
+        exchange.losses += [*losses, *encoded.losses]
+        exchange.adapted = _dumped(encoded.fields)
+        exchange.form = Form("responses", encoded.fields, model, "streamGenerateContent", "alt=sse")
+
+    def _responses(self, exchange: Exchange) -> None:
+        assert exchange.canonical is not None and exchange.resolution is not None and exchange.provider is not None
+        canonical, resolution = exchange.canonical, exchange.resolution
+        decoded = canonical.decoded
+        changes, losses = settle(decoded.fields, resolution, self._process.current.names, decoded.paths)
+        if resolution.model and decoded.fields.get("model") != resolution.model:
+            changes = {"model": resolution.model, **changes}
+        body = canonical.body if canonical.body is not None else _dumped(decoded.fields)
+        body = set_top_level(body, changes) if changes else body
+        fields = _changed(decoded.fields, changes)
+        exchange.adapted, more = adapt_for(exchange.provider.kind, body, fields, exchange.is_codex)
+        exchange.losses += [*losses, *more]
+        admission = exchange.admission
+        exchange.form = Form("responses", fields, resolution.model, query=admission.query if canonical.body else "")
+
+    def _report(self, exchange: Exchange) -> None:
+        """Each loss stands in the log; ``strict`` makes a 400 of a dropped field that counts."""
+        told = "; ".join(f"{loss.path} {loss.what}: {loss.why}" for loss in exchange.losses)
+        log.info(f"exchange {exchange.number}: {told}")
+        if self._process.current.strict:
+            refuse_dropped(exchange.losses)
+
+    async def upstream_response(self, exchange: Exchange) -> None:
+        canonical, provider, reply = exchange.canonical, exchange.provider, exchange.reply
+        assert canonical is not None and provider is not None and reply is not None
+        reverse = REVERSES.get(provider.kind)
+        is_answer = canonical.call == "responses" and not canonical.is_native and 200 <= reply.status < 300
+        if reverse is None or not is_answer:
+            return
+        assert exchange.body is not None
+        headers = emission.without(reply.headers, "content-type", "content-length")
+        if emission.is_event_stream(reply.headers):
+            exchange.body = _decoded(exchange.body, reverse.decoder(canonical.decoded))
+            exchange.reply = Reply(reply.status, [("content-type", "text/event-stream"), *headers])
+        else:
+            response = reverse.decode_response(parsed(await _whole(exchange.body)), canonical.decoded)
+            exchange.body = _once(_dumped(response))
+            exchange.reply = Reply(reply.status, [("content-type", "application/json"), *headers])
+
+
+def _renamed(exchange: Exchange) -> bytes:
+    """The client's bytes with the model that its name stands for; Gemini has the model in the path."""
+    assert exchange.canonical is not None and exchange.canonical.body is not None
+    body, resolution = exchange.canonical.body, exchange.resolution
+    is_same = resolution is None or not resolution.model or exchange.canonical.fields.get("model") == resolution.model
+    if resolution is None or is_same or exchange.admission.model:
+        return body
+    return set_top_level(body, {"model": resolution.model})
+
+
+def refuse_dropped(losses: list[Loss]) -> None:
+    """Raises WireError (invalid_request) that names what can't be carried over."""
+    dropped = [loss for loss in losses if loss.what == "dropped" and not loss.is_hint]
+    if dropped:
+        told = "; ".join(f"{loss.path}: {loss.why}" for loss in dropped)
+        raise WireError("invalid_request", f"strict: what can't be carried over: {told}", param=dropped[0].path)
+
+
+async def _decoded(body: AsyncIterator[bytes], decoder: StreamDecoder) -> AsyncIterator[bytes]:
+    async for data in body:
+        if piece := decoder.feed(data):
+            yield piece
+    if piece := decoder.finish():
+        yield piece
+
+
+async def _whole(body: AsyncIterator[bytes]) -> bytes:
+    data = bytearray()
+    async for piece in body:
+        data += piece
+        if len(data) > FOLD_LIMIT:
+            raise WireError("upstream_failed", f"The upstream's answer is larger than {FOLD_LIMIT} bytes.")
+    return bytes(data)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _changed(fields: Fields, changes: Changes) -> Fields:
+    return {key: value for key, value in {**fields, **changes}.items() if value is not REMOVE}
+
+
+def _dumped(fields: Fields) -> bytes:
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")

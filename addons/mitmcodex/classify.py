@@ -54,7 +54,7 @@ class Classify:
             self._process.blocked.clear(exchange.provider.name)
         if upstream.status >= 300:
             await self._refused(exchange)
-        elif exchange.admission.call == "responses" and emission.is_event_stream(reply.headers):
+        elif _is_canonical(exchange) and emission.is_event_stream(reply.headers):
             await self._hold(exchange)
 
     async def _refused(self, exchange: Exchange) -> None:
@@ -75,7 +75,8 @@ class Classify:
             self._blocked(exchange)
         if verdict.retryable and self._retry(exchange, verdict):
             return
-        if verdict.pass_through and exchange.is_codex:
+        is_native = exchange.canonical is not None and exchange.canonical.is_native
+        if verdict.pass_through and (exchange.is_codex or is_native):
             return
         self._answer(exchange, verdict)
 
@@ -142,6 +143,12 @@ class Classify:
         self._process.blocked.add(exchange.provider.name, time.monotonic())
         if exchange.provider.kind == "chatgpt":
             self._resources.jar(exchange.identity.key, exchange.provider).drop()
+
+
+def _is_canonical(exchange: Exchange) -> bool:
+    """Whether the stream is one whose events we know."""
+    canonical = exchange.canonical
+    return canonical is not None and canonical.call == "responses" and not canonical.is_native
 
 
 def _may_fail(kind: str) -> bool:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import yaml
 
-from mitmcodex import paths, provision
-from mitmcodex.schema import KEYS, Key, Listen, Settings, SettingsError, Value, is_loopback
+from mitmcodex import naming, paths, provision
+from mitmcodex.schema import KEYS, Key, Listen, Ollama, Settings, SettingsError, Value, is_loopback
 from mitmcodex.upstream.providers import CredentialRef, Provider
 
-TABLES = ("client_keys", "providers")
+TABLES = ("client_keys", "providers", "ollama", "aliases", "custom_models", "routing")
 """What a mitmproxy option can't hold: YAML only."""
 
 KEYS_BY_NAME = {key.name: key for key in KEYS}
@@ -55,12 +55,25 @@ def load(sets: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
         **fields,  # type: ignore[arg-type]  # _field gives each name the type that Settings asks for
         providers=providers,
         client_keys=_client_keys(tables["client_keys"], environ),
+        ollama=_ollama({**_table(defaults, "ollama"), **_table(tables, "ollama")}),
+        naming=naming.naming(tables, providers),
         values=values,
         origins=origins,
     )
     own_table = own.get("providers")
     own_names = [*own_table] if isinstance(own_table, dict) else []
     return dataclasses.replace(settings, provider=_provider(settings, upstream, own_names, environ))
+
+
+def _table(layer: Mapping[str, object], name: str) -> dict[str, object]:
+    raw = layer[name]
+    if not isinstance(raw, dict):
+        raise SettingsError(f"{name} must map names to values")
+    return raw
+
+
+def _ollama(table: dict[str, object]) -> Ollama:
+    return naming.ollama(table, listen(str(table["listen"])))
 
 
 def default_values() -> dict[str, Value]:
@@ -222,9 +235,20 @@ def _field(key: Key, value: Value) -> object:
         if path and key.name != "state_dir":  # without it everything works, but for this run alone
             _check_writable(path if key.name == "dump_dir" else path.parent, key.name)
         return path
+    if key.name == "extra_instructions" and value:
+        return _read_text(paths.expanded(str(value)), key.name)
+    if key.choices and value not in key.choices:
+        raise SettingsError(f"{key.name} must be one of {', '.join(key.choices)}, not {value!r}")
     if key.name == "max_body_bytes" and value == 0:
         raise SettingsError("max_body_bytes must be more than 0")
     return tuple(value) if isinstance(value, list) else value
+
+
+def _read_text(path: Path, what: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{what}: {path} can't be read ({type(error).__name__})") from None
 
 
 def _check_writable(folder: Path, what: str) -> None:

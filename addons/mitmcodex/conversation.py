@@ -59,14 +59,17 @@ class Conversations:
         return found
 
 
-def conversation_key(fields: dict[str, Any], headers: Pairs) -> str:
-    """What tells conversations apart (pains P2): the client's cache key, its session header, else its first words."""
+def conversation_key(fields: dict[str, Any], headers: Pairs, session: str = "") -> str:
+    """What tells conversations apart (pains P2): the client's cache key, its session header, what its body says of
+    itself (``session``), else its first words."""
     if isinstance(cache_key := fields.get("prompt_cache_key"), str) and cache_key:
         return f"cache:{cache_key}"
     named = {name.lower(): value for name, value in reversed(headers) if value}
     for wanted in SESSION_HEADERS:
         if wanted in named:
             return f"session:{named[wanted]}"
+    if session:
+        return f"body:{session}"
     return f"text:{hashlib.sha256(_STABLE.encode(_opening(fields)).encode()).hexdigest()}"
 
 

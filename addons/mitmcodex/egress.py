@@ -85,10 +85,11 @@ class Egress:
             await self._finish(exchange, stages)
 
     async def _attempts(self, exchange: Exchange, observers: Observers, stages: Sequence[Any]) -> None:
-        exchange.provider = self._process.current.provider
         while True:
+            exchange.provider = self._process.current.provider
             exchange.attempt += 1
             exchange.retry = None
+            exchange.losses = []
             how = "cut"
             call = await self._open(exchange, observers, stages)
             try:
@@ -141,7 +142,7 @@ class Egress:
         await exchange.emit(head)
         assert exchange.body is not None
         # What is no stream of events has no place for a keep-alive in it.
-        silence_s = self._process.current.keepalive_s if emission.is_event_stream(head.headers) else 0
+        silence_s = self._process.current.keepalive_s if exchange.reply.is_encoded else 0
         async with Keepalive(exchange, silence_s, observers) as keepalive:
             async for piece in exchange.body:
                 if piece:
@@ -169,8 +170,7 @@ class Egress:
             await self._answer(exchange, observers, self._error_reply(exchange, error))
             return
         exchange.outcome = "cut"
-        streams_events = exchange.reply is not None and emission.is_event_stream(exchange.reply.headers)
-        if exchange.encoder is not None and streams_events:
+        if exchange.encoder is not None and exchange.reply is not None and exchange.reply.is_encoded:
             last = exchange.encoder.fail(error)
             observers.tell("client_data", last)
             await exchange.emit(last)
@@ -239,6 +239,6 @@ async def _closed(body: AsyncIterator[bytes] | None) -> None:
 
 def check_sealed(exchange: Exchange) -> None:
     """No transport is opened unless every stage that must has set its part; raises Unsealed."""
-    for name in ("canonical", "adapted", "credential", "identity", "request"):
+    for name in ("canonical", "adapted", "form", "credential", "identity", "request"):
         if getattr(exchange, name) is None:
             raise Unsealed(f"no stage has set {name}")

@@ -59,7 +59,7 @@ def framed(reply: Reply, request: http.Request) -> Head:
     has_no_body = request.method == "HEAD" or reply.status in (204, 304)
     if reply.body is not None:
         headers = [*without(headers, "content-length"), ("content-length", str(len(reply.body)))]
-    elif is_event_stream(headers):
+    elif reply.is_encoded or is_event_stream(headers):
         headers = without(headers, "content-length")
     if not has_no_body and not first(headers, "content-length") and request.http_version == "HTTP/1.1":
         headers.append(("transfer-encoding", "chunked"))

@@ -6,11 +6,12 @@ The stages, egress and the seam meet here and nowhere else: an addon imports no 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mitmproxy import http
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from mitmcodex.state.credentials import Credential
     from mitmcodex.upstream.fingerprint import Profile
     from mitmcodex.upstream.providers import Provider
+    from mitmcodex.upstream.resolution import Resolution
     from mitmcodex.upstream.transport import ConnectionKey
-    from mitmcodex.wire import StreamEncoder
+    from mitmcodex.wire.codec import Decoded, Loss, StreamEncoder
+    from mitmcodex.wire.shapes import Fields
 
 Pairs = list[tuple[str, str]]
 """Ordered header pairs as they stand on the wire: order, case and duplicates count."""
@@ -36,9 +39,13 @@ class Admission:
     protocol: str = "responses"
     """The codec whose form the answers (errors too) take: a key of ``wire.CODECS``."""
     call: str = ""
-    """responses | compact | models | side | local; "" while no route was found."""
+    """See ``routes.Route``; "" while no route was found."""
     path: str = ""
-    """For ``side`` calls: what is appended to the base URL less its last segment. Else empty."""
+    """For ``side`` calls what is appended to the base URL less its last segment; else see ``routes.Route``."""
+    model: str = ""
+    """From the path (Gemini, model lists)."""
+    action: str = ""
+    """From the path, see ``routes.Route``."""
     query: str = field(default="", repr=False)
     """The query without credentials, not decoded, without "?"."""
     is_codex: bool = False
@@ -53,26 +60,42 @@ class Admission:
     """Secure mode: nothing is read or translated, ``headers`` holds the client's credentials but authorization too."""
 
 
-@dataclass(slots=True, frozen=True)
-class Loss:
-    """A field that could not be carried over as it came."""
-
-    path: str
-    what: str
-    """dropped | changed"""
-    why: str
-
-
 @dataclass(slots=True)
 class Canonical:
     """The call in canonical form: Responses JSON for generations, the raw body for all other calls."""
 
     call: str
-    body: bytes
-    fields: dict[str, Any]
-    """The parsed body of a generation or a compaction; empty for all other calls."""
-    wants_stream: bool
-    losses: list[Loss] = field(default_factory=list)
+    """What is asked of the provider: responses | compact | models | images | side."""
+    decoded: Decoded
+    """With empty fields for calls that are neither generation nor compaction."""
+    body: bytes | None
+    """The client's bytes where they are canonical, or the provider's own protocol, as they stand; else None."""
+    is_native: bool = False
+    """Client and provider speak the same other protocol: body and answer pass unread, but for ``model``."""
+
+    @property
+    def fields(self) -> Fields:
+        return self.decoded.fields
+
+    @property
+    def wants_stream(self) -> bool:
+        return self.decoded.wants_stream
+
+
+@dataclass(slots=True, frozen=True)
+class Form:
+    """What the provider gets, besides the body's bytes."""
+
+    call: str
+    fields: Fields
+    """The body as JSON; {} where it passes unread."""
+    model: str = ""
+    """For the path (Gemini)."""
+    action: str = ""
+    """For the path (Gemini): generateContent …"""
+    query: str = ""
+    is_lite: bool = False
+    """The Lite contract holds (protocol.md 2.3)."""
 
 
 @dataclass(slots=True)
@@ -83,6 +106,8 @@ class Reply:
     headers: Pairs
     body: bytes | None = None
     """A complete answer; None while ``exchange.body`` streams it."""
+    is_encoded: bool = False
+    """``exchange.body`` comes from ``exchange.encoder``, which knows how to say that nothing comes."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -139,10 +164,14 @@ class Exchange:
 
     | field      | written by                                                       |
     |------------|------------------------------------------------------------------|
-    | provider   | egress                                                           |
+    | parsed     | alias                                                            |
+    | resolution | alias                                                            |
+    | provider   | egress, then alias                                               |
     | canonical  | translate                                                        |
+    | losses     | egress (cleared), then alias, translate, remember, emulate, adapt |
     | encoder    | translate                                                        |
     | adapted    | adapt                                                            |
+    | form       | adapt                                                            |
     | credential | credentials                                                      |
     | identity   | identity                                                         |
     | request    | identity                                                         |
@@ -163,10 +192,17 @@ class Exchange:
     number: int = 0
     """Sequence number in this process, from 1; names dump files."""
     started_at: float = field(default_factory=time.time)
+    choice: int = 0
+    """Which of a request's ``n`` answers this is."""
+    parsed: Fields | None = None
+    """The client's body as JSON; None where the call is none that has a model."""
+    resolution: Resolution | None = None
     provider: Provider | None = None
+    losses: list[Loss] = field(default_factory=list)
     canonical: Canonical | None = None
     encoder: StreamEncoder | None = None
     adapted: bytes | None = None
+    form: Form | None = None
     credential: Credential | None = None
     identity: WireIdentity | None = None
     request: UpstreamRequest | None = None
@@ -184,6 +220,19 @@ class Exchange:
     @property
     def is_codex(self) -> bool:
         return self.admission.is_codex
+
+    @property
+    def asked_model(self) -> str:
+        """The model's name as the client wrote it, "" when it named none."""
+        named = self.admission.model or (self.parsed or {}).get("model")
+        return named if isinstance(named, str) else ""
+
+    @property
+    def account_tag(self) -> str:
+        """Tells one account's encrypted reasoning from another's; nothing can be read from it."""
+        name = self.provider.name if self.provider else ""
+        account = self.credential.account if self.credential else ""
+        return hashlib.sha256(f"{name}\0{account}".encode()).hexdigest()[:12]
 
     async def emit(self, payload: Emission) -> None:
         await self.leg.emit(payload)

@@ -185,7 +185,9 @@ class Gate:
     def _route(self, flow: http.HTTPFlow, admission: Admission) -> None:
         request = flow.request
         path = request.path.partition("?")[0]
-        route = routes.find(path)
+        route = routes.find(path, admission.listener)
+        names = [name.lower() for name, _ in (*admission.headers, *admission.secrets)]
+        admission.protocol = routes.protocol_of(path, names, admission.listener)
         is_preflight = (
             request.method == "OPTIONS"
             and "origin" in request.headers
@@ -200,8 +202,9 @@ class Gate:
             raise WireError("client_key", "The client key is missing or wrong: see client_keys in the settings.")
         if route is not None and "websocket" in request.headers.get("upgrade", "").lower():
             raise WireError("upgrade_required", "No WebSocket here: send the request by HTTP POST.")
-        route = routes.match(request.method, path)
-        admission.path, admission.protocol, admission.call = route.path, route.protocol, route.call
+        route = routes.match(request.method, path, admission.listener)
+        admission.path, admission.model, admission.action = route.path, route.model, route.action
+        admission.call = "models" if route.call == "listing" and _asks_as_codex(admission) else route.call
 
     def _route_secure(self, flow: http.HTTPFlow, admission: Admission, settings: Settings) -> None:
         """Exactly what the Codex CLI's own strict proxy takes (protocol.md 9)."""
@@ -236,6 +239,12 @@ class Gate:
             reply = ErrorReply(403, [], b"")
         fields = [(name.encode(), value.encode()) for name, value in reply.headers]
         flow.response = http.Response.make(reply.status, reply.body, fields)
+
+
+def _asks_as_codex(admission: Admission) -> bool:
+    """Codex's own model list is the provider's, in a shape that no other client reads."""
+    asks = any(part.startswith("client_version=") for part in admission.query.split("&"))
+    return admission.protocol == "responses" and not admission.model and (admission.is_codex or asks)
 
 
 def _unquoted(text: str) -> str:

@@ -10,18 +10,23 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import mitmcodex
 from mitmcodex import emission
 from mitmcodex.coding import encode_zstd
 from mitmcodex.conversation import Conversations, conversation_key, turn_metadata
-from mitmcodex.exchange import Exchange, Pairs, WireIdentity
+from mitmcodex.exchange import Admission, Exchange, Pairs, WireIdentity
 from mitmcodex.resources import Resources
 from mitmcodex.state.credentials import Credential
 from mitmcodex.upstream.fingerprint import HeaderFacts, Profile, headers_for
-from mitmcodex.upstream.providers import Provider, upstream_url
+from mitmcodex.upstream.providers import Provider, Target, upstream_url
 from mitmcodex.upstream.transport import ConnectionKey, UpstreamRequest
 from mitmcodex.wire.errors import WireError
 
 DEFAULT_PROFILE = "codex-cli-rustls-h2"
+NEUTRAL_PROFILE = "neutral"
+NEUTRAL_KINDS = ("chat", "messages", "gemini")
+"""Services that know no Codex client: nothing of one is shown to them."""
+ANTHROPIC_VERSION = "2023-06-01"
 VERSION_IN_USER_AGENT = re.compile(r"^[^/]+/(\d[^\s(]*)")
 COMPRESSED_CALLS = ("responses", "compact")
 
@@ -33,24 +38,26 @@ class Identity:
 
     def upstream_request(self, exchange: Exchange) -> None:
         provider, credential = exchange.provider, exchange.credential
-        assert provider is not None and credential is not None and exchange.adapted is not None
+        adapted, form = exchange.adapted, exchange.form
+        assert provider is not None and credential is not None and adapted is not None and form is not None
         exchange.identity = identity = self._identity(provider, credential)
         admission = exchange.admission
         facts = self._facts(exchange, identity)
-        query = _query(exchange, facts.version)
+        target = Target(form.call, admission.path, _query(exchange, facts.version), form.model, form.action)
         # The secure mode takes upstream_url whole, whatever its path.
-        url = provider.base_url if admission.is_raw else upstream_url(provider, admission.call, admission.path, query)
+        url = provider.base_url if admission.is_raw else upstream_url(provider, target)
         if url is None:
             raise WireError("not_found", f"The upstream {provider.name} ({provider.kind}) has no such call.")
-        body = exchange.adapted
-        if provider.kind == "chatgpt" and admission.call in COMPRESSED_CALLS and body:
+        body = adapted
+        if provider.kind == "chatgpt" and form.call in COMPRESSED_CALLS and body:
             body = encode_zstd(body)
             facts = replace(facts, content_encoding="zstd")
         if body or exchange.flow.request.method == "POST":
             facts = replace(facts, content_length=str(len(body)))
         if provider.kind == "chatgpt":
             facts = replace(facts, cookie=self._resources.jar(identity.key, provider).header(url))
-        headers = headers_for(identity.profile, admission.call, facts)
+        listed = form.call if form.call in identity.profile.calls else "responses"
+        headers = headers_for(identity.profile, listed, facts)
         exchange.request = UpstreamRequest(exchange.flow.request.method, url, headers, body)
 
     def upstream_response(self, exchange: Exchange) -> None:
@@ -61,7 +68,8 @@ class Identity:
             self._resources.jar(exchange.identity.key, exchange.provider).store(exchange.request.url, cookies)
 
     def _identity(self, provider: Provider, credential: Credential) -> WireIdentity:
-        profile = self._resources.profile(provider.profile or DEFAULT_PROFILE)
+        usual = NEUTRAL_PROFILE if provider.kind in NEUTRAL_KINDS else DEFAULT_PROFILE
+        profile = self._resources.profile(provider.profile or usual)
         key = ConnectionKey(provider.name, credential.account, "direct", profile.name, provider.transport)
         return WireIdentity(profile, key, self._resources.installation(key))
 
@@ -79,14 +87,18 @@ class Identity:
             "content_type": emission.first(admission.headers, "content-type") if admission.call == "side" else "",
             "accept": emission.first(admission.headers, "accept") if admission.is_codex else "",
         }
+        if provider.kind in NEUTRAL_KINDS:
+            return HeaderFacts(**common, **_neutral(provider, admission))
         own = _from_codex(admission.headers) if admission.is_codex else self._made(exchange, identity)
         made = {**_names(identity.profile, admission.call), "routing_hint": _routing_hint(exchange)}
         return HeaderFacts(**common, **made | {name: value for name, value in own.items() if value})
 
     def _made(self, exchange: Exchange, identity: WireIdentity) -> dict[str, Any]:
         """Facts for a client that is not Codex (protocol.md 1.1)."""
-        fields = exchange.canonical.fields if exchange.canonical else {}
-        conversation = self._conversations.of(identity.key, conversation_key(fields, exchange.admission.headers))
+        fields = exchange.form.fields if exchange.form else {}
+        session = exchange.canonical.decoded.session if exchange.canonical else ""
+        name = conversation_key(fields, exchange.admission.headers, session)
+        conversation = self._conversations.of(identity.key, name)
         thread = conversation.thread_id
         return {
             "beta_features": identity.profile.values.beta_features,
@@ -96,8 +108,19 @@ class Identity:
             "request_id": thread,
             "window_id": f"{thread}:0",
             "turn_metadata": turn_metadata(conversation, identity.installation_id, fields),
-            "lite": _is_lite(fields),
+            "lite": exchange.form is not None and exchange.form.is_lite,
         }
+
+
+def _neutral(provider: Provider, admission: Admission) -> dict[str, Any]:
+    """Our own name, and what a client of Anthropic's says of versions where Anthropic's protocol is spoken."""
+    facts: dict[str, Any] = {"user_agent": f"mitmcodex/{mitmcodex.__version__}"}
+    if provider.kind == "messages":
+        is_native = admission.protocol == "messages"
+        told = emission.first(admission.headers, "anthropic-version") if is_native else ""
+        facts["anthropic_version"] = told or ANTHROPIC_VERSION
+        facts["anthropic_beta"] = emission.first(admission.headers, "anthropic-beta") if is_native else ""
+    return facts
 
 
 def _names(profile: Profile, call: str) -> dict[str, str]:
@@ -130,18 +153,11 @@ def _from_codex(headers: Pairs) -> dict[str, Any]:
 
 
 def _routing_hint(exchange: Exchange) -> str:
-    fields = exchange.canonical.fields if exchange.canonical else {}
+    fields = exchange.form.fields if exchange.form else {}
     model, tier = fields.get("model"), fields.get("service_tier")
     if not isinstance(model, str):
         return ""
     return f"model={model};tier={tier}" if isinstance(tier, str) and tier else f"model={model}"
-
-
-def _is_lite(fields: dict[str, Any]) -> bool:
-    """The Lite contract is told by its form: the tools ride in the first input item (protocol.md 2.3)."""
-    items = fields.get("input")
-    first = items[0] if isinstance(items, list) and items else None
-    return isinstance(first, dict) and first.get("type") == "additional_tools"
 
 
 def _credential_header(provider: Provider, credential: Credential) -> tuple[str, str] | None:
@@ -153,8 +169,8 @@ def _credential_header(provider: Provider, credential: Credential) -> tuple[str,
 
 def _query(exchange: Exchange, version: str) -> str:
     """The ChatGPT backend lists models for a client version alone: add ours where the client named none."""
-    query = exchange.admission.query
-    assert exchange.provider is not None
+    assert exchange.provider is not None and exchange.form is not None
+    query = exchange.form.query
     is_named = any(part.startswith("client_version=") for part in query.split("&"))
     if exchange.admission.call == "models" and exchange.provider.kind == "chatgpt" and not is_named:
         return f"{query}&client_version={version}" if query else f"client_version={version}"

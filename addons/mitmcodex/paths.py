@@ -20,6 +20,10 @@ def default_config() -> Path:
     return _ours("config/default.yaml", "_config/default.yaml")
 
 
+def model_catalog() -> Path:
+    return _ours("config/models.yaml", "_config/models.yaml")
+
+
 def fingerprints() -> Path:
     return _ours("fingerprints", "_fingerprints")
 

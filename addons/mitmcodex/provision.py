@@ -20,11 +20,12 @@ from mitmcodex.wire.redact import CREDENTIAL_HEADERS
 
 DEMO = Provider("demo", "demo", "http://demo.invalid/v1")
 PASSTHROUGH = "passthrough"
-UNBUILT_KINDS = ("chat", "messages", "gemini")
 UNBUILT_FIELDS: dict[str, object] = {"transport": "curl", "websocket": False, "proxy": None}
 """Known fields of an entry whose work is not built yet, with the one value that works."""
 TEXT_FIELDS = ("kind", "base_url", "resolve", "auth_header", "profile", "ca_file")
 FIELDS = (*TEXT_FIELDS, "credential", "headers", "http_version", "first_byte_timeout_s", *UNBUILT_FIELDS)
+KEY_HEADERS = {"azure": "api-key", "messages": "x-api-key", "gemini": "x-goog-api-key"}
+"""Where a kind takes its key, when it is not ``authorization``."""
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 REFERENCES = ("codex", "env", "file", "stdin", "store")
@@ -120,8 +121,6 @@ def _provider(name: str, entry: Mapping[str, Any], environ: Mapping[str, str]) -
     kind = entry.get("kind", "")
     if kind not in KINDS or kind == "demo":
         raise SettingsError(f"{what}: kind must be one of {', '.join(KINDS[:-1])}")
-    if kind in UNBUILT_KINDS:
-        raise SettingsError(f"{what}: kind {kind} is not built yet")
     check_url(entry.get("base_url") or "", f"{what}: base_url")
     ref = reference(entry.get("credential"), f"{what}: credential", environ)
     if kind == "chatgpt" and ref.how in ("env", "stdin"):
@@ -172,7 +171,7 @@ def _address(raw: str | None, what: str) -> str:
 
 
 def _auth_header(raw: str | None, kind: str, what: str) -> str:
-    header = raw or ("api-key" if kind == "azure" else "authorization")
+    header = raw or KEY_HEADERS.get(kind, "authorization")
     if header not in AUTH_HEADERS:
         raise SettingsError(f"{what}: auth_header must be one of {', '.join(AUTH_HEADERS)}")
     return header

@@ -14,7 +14,9 @@ from mitmproxy import ctx
 
 from mitmcodex import logfilter, start
 from mitmcodex.adapt import Adapt
+from mitmcodex.alias import Alias
 from mitmcodex.announce import Announce
+from mitmcodex.catalogs import Catalogs
 from mitmcodex.classify import Classify
 from mitmcodex.credentials import Credentials
 from mitmcodex.egress import Egress
@@ -28,6 +30,7 @@ from mitmcodex.resources import Resources
 from mitmcodex.settings import Settings
 from mitmcodex.slim import Slim
 from mitmcodex.translate import Translate
+from mitmcodex.upstream.tokens import TokenCounter
 
 
 def build() -> list[Any]:
@@ -36,11 +39,13 @@ def build() -> list[Any]:
     start.prepare()
     process = Process.of(ctx.master)
     resources = Resources(process)
+    catalogs, tokens = Catalogs(), TokenCounter()
     stages = [
-        Translate(),  # the client's protocol <-> canonical form
+        Alias(process, catalogs),  # which model and provider are meant
+        Translate(process, tokens),  # the client's protocol <-> canonical form
         Classify(process, resources),  # what an answer means: retry, status, error
-        Adapt(),  # to what the provider accepts
         Credentials(resources),  # who pays
+        Adapt(process),  # canonical form <-> what the provider speaks and accepts
         Identity(resources, process.conversations),  # who the upstream sees: next to the wire
     ]
     observers = [

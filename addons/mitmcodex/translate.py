@@ -1,45 +1,137 @@
-"""Stage, outermost: the client's protocol <-> canonical form (Responses JSON). Inside it everything is canonical."""
+"""Stage: the client's protocol <-> canonical form (Responses JSON). Inside it everything is canonical.
+
+A client of the provider's own protocol is not translated at all: its body and its answer pass as they are.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from mitmcodex import emission
-from mitmcodex.exchange import Canonical, Exchange, Reply, Retry
+from mitmcodex.exchange import Canonical, Exchange, Pairs, Reply, Retry
+from mitmcodex.process import Process
 from mitmcodex.upstream.retry import FIRST_DELAY_S
 from mitmcodex.upstream.transport import Closed
-from mitmcodex.wire import StreamEncoder, codec_for
+from mitmcodex.wire import REVERSES, codec_for
+from mitmcodex.wire.body import parsed
+from mitmcodex.wire.codec import Asked, Decoded, ReplyContext, StreamEncoder
+from mitmcodex.wire.counting import cheap_estimate
 from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.fold import FOLD_LIMIT, Folder
+from mitmcodex.wire.shapes import Fields
+from mitmcodex.wire.writer import fresh_id, replay
+
+LOSS_HEADER = "x-mitmcodex-loss"
 
 
 class Translate:
+    def __init__(self, process: Process, count: Callable[[str], int]) -> None:
+        """``count``: tokens of a text."""
+        self._process = process
+        self._count = count
+
     def upstream_request(self, exchange: Exchange) -> None:
-        admission = exchange.admission
-        if admission.call not in ("responses", "compact") or admission.is_raw:
-            exchange.canonical = Canonical(admission.call, admission.body, {}, wants_stream=False)
+        admission, provider, fields = exchange.admission, exchange.provider, exchange.parsed
+        assert provider is not None
+        if fields is None or admission.call != "responses":
+            exchange.canonical = Canonical(admission.call, Decoded(fields or {}), admission.body)
+            return
+        if provider.kind == admission.protocol and provider.kind in REVERSES:
+            exchange.canonical = Canonical("responses", Decoded(fields), admission.body, is_native=True)
             return
         codec = codec_for(admission.protocol)
-        fields, wants_stream = codec.decode_request(admission.body)
-        if admission.call == "compact":
-            exchange.canonical = Canonical("compact", admission.body, fields, wants_stream=False)
-            return
-        exchange.canonical = Canonical("responses", admission.body, fields, wants_stream)
-        exchange.encoder = codec.encoder(admission.is_codex, str(fields.get("model") or ""))
+        asked = Asked(admission.model, admission.action, admission.query, tuple(admission.headers))
+        decoded = codec.decode_request(fields, asked)
+        exchange.losses += decoded.losses
+        exchange.canonical = Canonical("responses", decoded, admission.body if codec.is_canonical else None)
+        exchange.encoder = codec.encoder(decoded, self._context(exchange))
 
     async def upstream_response(self, exchange: Exchange) -> None:
-        reply, canonical = exchange.reply, exchange.canonical
+        reply, canonical, encoder = exchange.reply, exchange.canonical, exchange.encoder
         assert reply is not None and canonical is not None
-        if reply.body is not None or exchange.encoder is None:
+        if encoder is not None and reply.body is None and 200 <= reply.status < 300:
+            assert exchange.body is not None
+            if not emission.is_event_stream(reply.headers):
+                await self._whole(exchange, exchange.body)
+            elif canonical.wants_stream:
+                self._stream(exchange, exchange.body, encoder)
+            else:
+                await self._aggregate(exchange)
+        if exchange.losses and exchange.retry is None:
+            assert exchange.reply is not None
+            exchange.reply.headers.append((LOSS_HEADER, str(len(exchange.losses))))
+
+    def _context(self, exchange: Exchange) -> ReplyContext:
+        return ReplyContext(
+            is_codex=exchange.is_codex,
+            model=exchange.asked_model or (exchange.resolution.model if exchange.resolution else ""),
+            reasoning_out=self._process.current.reasoning_out,
+            choice=exchange.choice,
+            account=lambda: exchange.account_tag,
+            input_tokens=lambda: cheap_estimate(exchange.adapted or b""),
+            count=self._count,
+            now_ns=time.time_ns,
+            new_id=fresh_id,
+        )
+
+    def _stream(self, exchange: Exchange, body: AsyncIterator[bytes], encoder: StreamEncoder) -> None:
+        assert exchange.reply is not None
+        exchange.body = _encoded(body, encoder)
+        headers = _stream_headers(exchange, encoder.content_type)
+        exchange.reply = Reply(exchange.reply.status, headers, is_encoded=True)
+
+    async def _whole(self, exchange: Exchange, body: AsyncIterator[bytes]) -> None:
+        """A provider that answered with JSON although it was asked for a stream."""
+        assert exchange.canonical is not None and exchange.encoder is not None
+        is_canonical = codec_for(exchange.admission.protocol).is_canonical
+        if is_canonical and (exchange.is_codex or not exchange.canonical.wants_stream):
             return
-        if not emission.is_event_stream(reply.headers) or not 200 <= reply.status < 300:
-            return  # a JSON answer or error is in the client's protocol already
-        assert exchange.body is not None
-        if canonical.wants_stream:
-            exchange.body = _encoded(exchange.body, exchange.encoder)
-            exchange.reply = Reply(reply.status, _stream_headers(exchange))
+        data = b""
+        async for piece in body:
+            data += piece
+            if len(data) > FOLD_LIMIT:
+                raise WireError("upstream_failed", f"The upstream's answer is larger than {FOLD_LIMIT} bytes.")
+        try:
+            response = parsed(data)
+        except WireError as error:
+            raise WireError("upstream_failed", f"The upstream's answer can't be read: {error.message}") from None
+        if exchange.canonical.wants_stream:
+            self._stream(exchange, _once(replay(response)), exchange.encoder)
         else:
-            await _aggregate(exchange)
+            self._answer(exchange, response)
+
+    async def _aggregate(self, exchange: Exchange) -> None:
+        """One JSON object for a client that asked without streaming; raises WireError when the generation failed.
+
+        Nothing went to the client yet, so a cut or an empty answer is worth one more attempt (seeds S88). One that
+        ended at a limit is no empty answer: the next would cost as much and end there too.
+        """
+        assert exchange.body is not None
+        folder = Folder()
+        try:
+            async for data in exchange.body:
+                folder.feed(data)
+            whole = folder.result()
+        except (Closed, WireError) as error:
+            if exchange.attempt > 1 or (isinstance(error, WireError) and error.kind != "stream_incomplete"):
+                raise
+            exchange.retry = Retry("the upstream cut the stream", FIRST_DELAY_S)
+            return
+        if not whole.get("output") and whole.get("status") != "incomplete" and exchange.attempt == 1:
+            exchange.retry = Retry("the upstream's answer was empty", FIRST_DELAY_S)
+            return
+        self._answer(exchange, whole)
+
+    def _answer(self, exchange: Exchange, response: Fields) -> None:
+        assert exchange.reply is not None and exchange.canonical is not None
+        codec = codec_for(exchange.admission.protocol)
+        told: Any = codec.encode_response(response, exchange.canonical.decoded, self._context(exchange))
+        body = json.dumps(told, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        headers = emission.without(exchange.reply.headers, "content-type", "content-length", "cache-control")
+        exchange.reply = Reply(200, [("content-type", "application/json"), *headers], body)
 
 
 async def _encoded(body: AsyncIterator[bytes], encoder: StreamEncoder) -> AsyncIterator[bytes]:
@@ -50,36 +142,19 @@ async def _encoded(body: AsyncIterator[bytes], encoder: StreamEncoder) -> AsyncI
         yield piece
 
 
-def _stream_headers(exchange: Exchange) -> list[tuple[str, str]]:
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _stream_headers(exchange: Exchange, content_type: str) -> Pairs:
     """conformance 39: what stands between must neither cache nor collect the stream. Codex gets the head as it came."""
     assert exchange.reply is not None
     headers = exchange.reply.headers
-    if exchange.is_codex:
+    if exchange.is_codex and emission.is_event_stream(headers):
         return headers
+    told = []
+    if exchange.admission.protocol != "responses" or not emission.is_event_stream(headers):
+        told = [("content-type", content_type)]
+        headers = emission.without(headers, "content-type", "content-length")
     kept = emission.without(headers, "cache-control", "x-accel-buffering")
-    return [*kept, ("cache-control", "no-cache"), ("x-accel-buffering", "no")]
-
-
-async def _aggregate(exchange: Exchange) -> None:
-    """One Response object for a client that asked without streaming; raises WireError when the generation failed.
-
-    Nothing went to the client yet, so a cut or an empty answer is worth one more attempt (seeds S88). One that ended at
-    a limit is no empty answer: the next would cost as much and end there too.
-    """
-    assert exchange.body is not None and exchange.reply is not None
-    folder = codec_for(exchange.admission.protocol).folder()
-    try:
-        async for data in exchange.body:
-            folder.feed(data)
-        whole = folder.result()
-    except (Closed, WireError) as error:
-        if exchange.attempt > 1 or (isinstance(error, WireError) and error.kind != "stream_incomplete"):
-            raise
-        exchange.retry = Retry("the upstream cut the stream", FIRST_DELAY_S)
-        return
-    if not whole.get("output") and whole.get("status") != "incomplete" and exchange.attempt == 1:
-        exchange.retry = Retry("the upstream's answer was empty", FIRST_DELAY_S)
-        return
-    body = json.dumps(whole, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    headers = emission.without(exchange.reply.headers, "content-type", "content-length", "cache-control")
-    exchange.reply = Reply(200, [("content-type", "application/json"), *headers], body)
+    return [*told, *kept, ("cache-control", "no-cache"), ("x-accel-buffering", "no")]

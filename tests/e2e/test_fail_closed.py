@@ -309,6 +309,7 @@ def test_an_encoder_that_breaks_cuts_the_connection(client: Pairs, start: StartP
 
     class BrokenEncoder:
         is_cut = False
+        content_type = "text/event-stream"
 
         def __init__(self, encoder: Any) -> None:
             self._encoder = encoder

@@ -123,7 +123,7 @@ INTENDED: tuple[Difference, ...] = (
     *_instead(
         "refused by the parser",
         "mitmproxy's parser refuses it before any mode is known: the form of all our errors",
-        headers=[("connection", "close"), ("content-type", "application/json")],
+        headers=[("connection", "close"), ("content-type", "application/json"), ("x-should-retry", "false")],
         framing=[("content-length", str(len(ERROR)))],
         body=ERROR,
     ),

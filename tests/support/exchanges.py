@@ -10,9 +10,10 @@ from typing import Any, cast
 from mitmproxy import http
 from mitmproxy.test import tflow, tutils
 
-from mitmcodex.exchange import Admission, Canonical, ClientLeg, Exchange, Reply
+from mitmcodex.exchange import Admission, Canonical, ClientLeg, Exchange, Form, Reply
 from mitmcodex.upstream.providers import Provider
 from mitmcodex.upstream.transport import TransportError, UpstreamHead
+from mitmcodex.wire.codec import Decoded
 
 EVENTS = ("content-type", "text/event-stream")
 
@@ -26,8 +27,10 @@ def an_exchange(method: str = "POST", call: str = "responses", **admission: Any)
 def canonical(exchange: Exchange, fields: dict[str, Any] | None = None, wants_stream: bool = True) -> Exchange:
     """The same, translated; ``fields`` are the body."""
     body = json.dumps(fields).encode() if fields is not None else exchange.admission.body
-    exchange.canonical = Canonical(exchange.admission.call, body, fields or {}, wants_stream)
+    call = exchange.admission.call
+    exchange.canonical = Canonical(call, Decoded(fields or {}, wants_stream), body)
     exchange.adapted = body
+    exchange.form = Form(call, fields or {}, query=exchange.admission.query)
     return exchange
 
 

@@ -1,4 +1,4 @@
-"""Stage adapt: which body goes to the provider, and how the client learns of a loss."""
+"""Stage adapt: which body goes to the provider, and what comes back from one that speaks another protocol."""
 
 from __future__ import annotations
 
@@ -8,50 +8,77 @@ from typing import Any
 
 import pytest
 
-from mitmcodex.adapt import LOSSES_HEADER, Adapt
-from mitmcodex.exchange import Loss
+from mitmcodex.adapt import Adapt
+from mitmcodex.exchange import Exchange
+from mitmcodex.process import Process
+from mitmcodex.schema import Settings
 from mitmcodex.upstream.providers import Provider
-from support.exchanges import an_exchange, answered, at, canonical
+from mitmcodex.upstream.resolution import Resolution
+from mitmcodex.wire.codec import Loss
+from mitmcodex.wire.errors import WireError
+from support.exchanges import an_exchange, at, canonical
 
 CHATGPT = Provider("work", "chatgpt", "https://u.example/backend-api/codex")
+MESSAGES = Provider("anthropic", "messages", "https://u.example/v1")
 STORED = {"model": "m", "instructions": "x", "input": [], "store": True, "stream": True}
 
 
+def adapted(exchange: Exchange, provider: Provider = CHATGPT, model: str = "m", **settings: Any) -> Exchange:
+    exchange.resolution = Resolution(None, provider.kind, model)
+    Adapt(Process(settings=Settings(**settings))).upstream_request(at(exchange, provider))
+    return exchange
+
+
 def test_a_generation_is_made_to_fit_its_provider() -> None:
-    """The body is patched, the canonical form is not, and each change that takes something is a loss."""
-    exchange = at(canonical(an_exchange(), STORED), CHATGPT)
-    Adapt().upstream_request(exchange)
-    assert exchange.adapted is not None and json.loads(exchange.adapted) == {**STORED, "store": False}
-    assert exchange.canonical is not None and json.loads(exchange.canonical.body) == STORED
-    assert [(loss.path, loss.what) for loss in exchange.canonical.losses] == [("store", "changed")]
+    """What goes out is what the provider takes, and each change that takes something is a loss."""
+    exchange = adapted(canonical(an_exchange(), STORED))
+    assert exchange.adapted is not None and json.loads(exchange.adapted)["store"] is False
+    assert [(loss.path, loss.what) for loss in exchange.losses] == [("store", "changed")]
 
 
-@pytest.mark.parametrize(
-    "admission", [{"call": "compact"}, {"call": "side"}, {"is_raw": True}, {"is_codex": True}], ids=str
-)
+@pytest.mark.parametrize("admission", [{"call": "compact"}, {"call": "side"}, {"is_codex": True}], ids=str)
 def test_other_bodies_go_as_they_came(admission: dict[str, Any]) -> None:
-    """Calls that are no generation, the secure mode, and what Codex wrote itself."""
-    exchange = at(canonical(an_exchange(**admission), STORED), CHATGPT)
-    Adapt().upstream_request(exchange)
+    """Calls that are no generation, and what Codex wrote itself."""
+    exchange = adapted(canonical(an_exchange(**admission), STORED))
     assert exchange.canonical is not None
-    assert exchange.adapted == exchange.canonical.body and exchange.canonical.losses == []
+    assert exchange.adapted == exchange.canonical.body and exchange.losses == []
 
 
-def test_losses_are_told_to_the_client_and_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """What in a header, why in the log."""
-    exchange = answered(canonical(an_exchange()))
-    assert exchange.canonical is not None and exchange.reply is not None
-    exchange.canonical.losses = [Loss("store", "changed", "it stores nothing"), Loss("n", "dropped", "one is enough")]
+def test_the_secure_mode_reads_nothing() -> None:
+    """Without a resolution the body passes unread."""
+    exchange = at(canonical(an_exchange(is_raw=True), STORED), CHATGPT)
+    Adapt(Process(settings=Settings())).upstream_request(exchange)
+    assert exchange.canonical is not None and exchange.adapted == exchange.canonical.body
+
+
+@pytest.mark.parametrize("call", ["compact", "responses"])
+def test_the_model_is_the_one_that_the_name_stands_for(call: str) -> None:
+    """An alias's target goes upstream, the other bytes stay."""
+    exchange = adapted(canonical(an_exchange(call=call, is_codex=True), STORED), model="other")
+    assert exchange.adapted == json.dumps({**STORED, "model": "other"}).encode().replace(b' "other"', b' "other"')
+
+
+def test_a_native_body_passes_but_for_its_model() -> None:
+    """Also keys that nobody here knows."""
+    exchange = canonical(an_exchange(protocol="messages"), {"model": "m", "shiny": [1,  2]})
+    assert exchange.canonical is not None
+    exchange.canonical.is_native = True
+    assert adapted(exchange, MESSAGES, "claude-x").adapted == b'{"model": "claude-x", "shiny": [1, 2]}'
+
+
+def test_losses_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """What happened to which field, and why."""
     with caplog.at_level(logging.INFO):
-        Adapt().upstream_response(exchange)
-    assert exchange.reply.headers[1:] == [(LOSSES_HEADER, "store changed, n dropped")]
-    assert "store changed: it stores nothing; n dropped: one is enough" in caplog.text
+        adapted(canonical(an_exchange(), STORED))
+    assert "store changed: " in caplog.text
 
 
-def test_no_loss_no_word() -> None:
-    """The upstream's head is left as it is."""
-    exchange = answered(canonical(an_exchange()))
-    assert exchange.reply is not None
-    before = list(exchange.reply.headers)
-    Adapt().upstream_response(exchange)
-    assert exchange.reply.headers == before
+def test_strict_refuses_what_would_be_dropped() -> None:
+    """But not what is only changed, and no mere hint."""
+    exchange = canonical(an_exchange(), STORED)
+    exchange.losses = [Loss("cache_control", "dropped", "no effect", is_hint=True), Loss("n", "changed", "x")]
+    adapted(exchange, strict=True)
+    exchange.losses = [Loss("seed", "dropped", "there is none")]
+    with pytest.raises(WireError, match="seed: there is none") as caught:
+        adapted(exchange, strict=True)
+    assert (caught.value.kind, caught.value.param) == ("invalid_request", "seed")

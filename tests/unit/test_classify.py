@@ -11,10 +11,11 @@ import pytest
 
 from mitmcodex import classify
 from mitmcodex.classify import Ahead, Classify
-from mitmcodex.exchange import Admission, Exchange, Reply
+from mitmcodex.exchange import Admission, Canonical, Exchange, Reply
 from mitmcodex.process import Process
 from mitmcodex.upstream.providers import Provider
 from mitmcodex.upstream.transport import Closed, UpstreamHead
+from mitmcodex.wire.codec import Decoded
 from mitmcodex.wire.sse import FRAME_LIMIT
 
 SSE = ("content-type", "text/event-stream")
@@ -98,6 +99,7 @@ async def judged(answer: AsyncIterator[bytes], status: int = 200, keepalive_s: f
     """An exchange whose upstream gave this head and body, after the stage has looked at it."""
     exchange = Exchange(None, Admission(call="responses"), None)  # type: ignore[arg-type]
     exchange.provider = Provider("p", "openai", "https://p.invalid/v1")
+    exchange.canonical = Canonical("responses", Decoded({}), b"")
     exchange.attempt = 3  # the last: no retry is asked for
     exchange.upstream = UpstreamHead("HTTP/2", status, "", (SSE,))
     exchange.reply, exchange.body = Reply(status, [SSE]), answer

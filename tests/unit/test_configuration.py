@@ -154,10 +154,10 @@ def test_the_file_is_found(environ: dict[str, str], tmp_path: Path, file: Any) -
         ("client_keys: [secret]", "client_keys: must be a reference"),
         ("client_keys: [{stdin: true}]", "client_keys: must be a reference"),
         ("client_keys: [{file: /nowhere/key}]", "client_keys: there is no file /nowhere/key"),
-        ("strict: true", "strict (file): not built yet"),
         ("egress_proxy: http://p", "egress_proxy (file): not built yet"),
-        ("aliases: {a: b}", "aliases (file): not built yet"),
-        ("ollama: {enabled: true}", "ollama (file): not built yet"),
+        ("unknown_model: maybe", "unknown_model must be one of pass, default, reject"),
+        ("aliases: {a: a}", "aliases: a leads to itself"),
+        ("extra_instructions: /nowhere/text", "extra_instructions: /nowhere/text can't be read"),
     ],
 )
 def test_a_fault_in_the_file_is_one_line(environ: dict[str, str], file: Any, text: str, expected: str) -> None:
@@ -181,9 +181,9 @@ def test_an_unknown_set_has_a_hint(environ: dict[str, str]) -> None:
 def test_unbuilt_keys_accept_their_default(environ: dict[str, str], file: Any) -> None:
     """A file that writes out every default starts, and so does --set of one."""
     file(paths.default_config().read_text(encoding="utf-8"))
-    assert configuration.load({"strict": ["false"], "list_aliases": []}, environ).listen.port == 8787
-    environ["MITMCODEX_STRICT"] = "true"
-    assert refusal({}, environ) == "strict (environment): not built yet, only its default works"
+    assert configuration.load({"egress_proxy": ["direct"]}, environ).listen.port == 8787
+    environ["MITMCODEX_EGRESS_PROXY"] = "auto"
+    assert refusal({}, environ) == "egress_proxy (environment): not built yet, only its default works"
 
 
 def test_texts_become_the_keys_type(environ: dict[str, str]) -> None:

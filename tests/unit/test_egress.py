@@ -10,7 +10,7 @@ from mitmproxy.test import tflow
 from mitmcodex.egress import Unsealed, check_sealed
 from mitmcodex.exchange import Admission, ClientLeg, Exchange
 
-PARTS = ("canonical", "adapted", "credential", "identity", "request")
+PARTS = ("canonical", "adapted", "form", "credential", "identity", "request")
 
 
 def sealed() -> Exchange:

@@ -143,10 +143,10 @@ def test_what_rides_in_a_folded_line_or_a_trailer_is_taken_off() -> None:
 )
 def test_the_query_key_is_taken_off(query: str, shown: str, kept: str) -> None:
     """All ``key=`` in every spelling go, the rest of the query stays byte for byte."""
-    visit = Visitor().visit("GET", f"/v1/models?{query}")
-    assert visit.flow.request.path == f"/v1/models?{shown}"
+    visit = Visitor().visit("POST", f"/v1/responses?{query}")
+    assert visit.flow.request.path == f"/v1/responses?{shown}"
     assert visit.admission.query == kept
-    assert visit.admission.call == "models"
+    assert visit.admission.call == "responses"
 
 
 def test_a_request_that_the_parser_refused_loses_its_credentials_too() -> None:

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from mitmcodex.conversation import Conversations
-from mitmcodex.exchange import Exchange, Pairs
+from mitmcodex.exchange import Exchange, Form, Pairs
 from mitmcodex.identity import Identity
 from mitmcodex.process import Process
 from mitmcodex.resources import Resources
@@ -113,18 +113,12 @@ def test_side_calls_are_given_no_conversation(wire: Stage) -> None:
     assert not {"session-id", "thread-id", "originator"} & {name for name, _ in request.headers}
 
 
-@pytest.mark.parametrize(
-    ("fields", "lite"),
-    [
-        ({"input": [{"type": "additional_tools"}]}, "true"),
-        ({"input": [{"type": "message"}, {"type": "additional_tools"}]}, ""),
-        ({"input": []}, ""),
-        ({"input": "x"}, ""),
-    ],
-)
-def test_the_lite_contract_is_told_by_its_form(wire: Stage, fields: dict[str, Any], lite: str) -> None:
-    """The tools ride in the first input item (protocol.md 2.3)."""
-    assert header(wire.asked({**ASK, **fields}), "x-openai-internal-codex-responses-lite") == lite
+@pytest.mark.parametrize(("is_lite", "told"), [(True, "true"), (False, "")])
+def test_the_lite_contract_is_told(wire: Stage, is_lite: bool, told: str) -> None:
+    """Adapt says whether the body has that form (protocol.md 2.3)."""
+    exchange = canonical(an_exchange(), ASK)
+    exchange.form = Form("responses", ASK, is_lite=is_lite)
+    assert header(wire.sent(exchange), "x-openai-internal-codex-responses-lite") == told
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mitmcodex.upstream.providers import CredentialRef, Provider, upstream_url
+from mitmcodex.upstream.providers import CredentialRef, Provider, Target, upstream_url
 
 HOST = "https://u.example"
 
 
 def url(base: str, call: str = "responses", side_path: str = "", query: str = "", kind: str = "chatgpt") -> str | None:
-    return upstream_url(Provider("work", kind, HOST + base), call, side_path, query)
+    return upstream_url(Provider("work", kind, HOST + base), Target(call, side_path, query))
 
 
 @pytest.mark.parametrize("base", ["/v1", "/v1/"])

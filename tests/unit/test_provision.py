@@ -106,7 +106,6 @@ def test_an_entry_overrides_single_fields_of_a_built_in_one(environ: dict[str, s
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"kind": "chat"}, "kind chat is not built yet"),
         ({"kind": "demo"}, "kind must be one of"),
         ({"kind": "openia"}, "kind must be one of"),
         ({"bse_url": "x"}, "unknown field bse_url: did you mean base_url?"),

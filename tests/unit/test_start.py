@@ -83,9 +83,9 @@ def test_values_reach_the_options_that_are_declared_later() -> None:
         start.prepare()
         assert master.options.deferred["codex_max_queue"] == 5
         assert master.options.deferred["codex_allowed_hosts"] == ["a"]
-        assert "codex_strict" not in master.options.deferred
+        assert "codex_egress_proxy" not in master.options.deferred
 
-    in_master(run, sets=("codex_max_queue=5", "codex_allowed_hosts=a", "codex_strict=false"))
+    in_master(run, sets=("codex_max_queue=5", "codex_allowed_hosts=a", "codex_egress_proxy=direct"))
 
 
 @pytest.mark.parametrize(

@@ -9,25 +9,35 @@ from typing import Any
 import pytest
 
 from mitmcodex.exchange import Exchange
+from mitmcodex.process import Process
+from mitmcodex.schema import Settings
 from mitmcodex.translate import Translate
+from mitmcodex.upstream.providers import Provider
 from mitmcodex.upstream.transport import Closed
+from mitmcodex.wire.codec import Loss
 from mitmcodex.wire.errors import WireError
 from support.events import ev_completed, ev_created, ev_failed, ev_incomplete, ev_message_done, sse
-from support.exchanges import EVENTS, an_exchange, answered, read
+from support.exchanges import EVENTS, an_exchange, answered, at, read
 
+CHATGPT = Provider("work", "chatgpt", "https://u.example/backend-api/codex")
 ASK = {"model": "gpt-5.5", "input": "hi"}
 WHOLE = [ev_created("r"), ev_message_done("hello"), ev_completed("r")]
 EMPTY = [ev_created("r"), ev_completed("r")]
 
 
 def down(fields: dict[str, Any] | None = None, **admission: Any) -> Exchange:
-    exchange = an_exchange(body=json.dumps(fields).encode() if fields else b"", **admission)
-    Translate().upstream_request(exchange)
+    exchange = at(an_exchange(body=json.dumps(fields).encode() if fields else b"", **admission), CHATGPT)
+    exchange.parsed = fields
+    translate().upstream_request(exchange)
     return exchange
 
 
+def translate() -> Translate:
+    return Translate(Process(settings=Settings()), len)
+
+
 def up(exchange: Exchange) -> Exchange:
-    asyncio.run(Translate().upstream_response(exchange))
+    asyncio.run(translate().upstream_response(exchange))
     return exchange
 
 
@@ -50,21 +60,37 @@ def test_a_compaction_is_parsed_and_never_streamed() -> None:
 @pytest.mark.parametrize("admission", [{"call": "models"}, {"call": "side"}, {"call": "responses", "is_raw": True}])
 def test_other_calls_are_not_read(admission: dict[str, Any]) -> None:
     """Model lists, side calls and the secure mode: any bytes pass, as they are no JSON of ours."""
-    exchange = an_exchange(body=b"\xff{", **admission)
-    Translate().upstream_request(exchange)
+    exchange = at(an_exchange(body=b"\xff{", **admission), CHATGPT)
+    translate().upstream_request(exchange)
     assert exchange.canonical is not None and exchange.encoder is None
     assert (exchange.canonical.body, exchange.canonical.fields) == (b"\xff{", {})
 
 
-@pytest.mark.parametrize(
-    ("admission", "kind"), [({"body": b"{"}, "invalid_request"), ({"protocol": "chat", "body": b"{}"}, "not_supported")]
-)
-def test_what_is_not_understood_goes_nowhere(admission: dict[str, Any], kind: str) -> None:
+def test_what_is_not_understood_goes_nowhere() -> None:
     """No canonical form is set, so the seal holds it back besides."""
-    exchange = an_exchange(**admission)
+    exchange = at(an_exchange(protocol="nothing"), CHATGPT)
+    exchange.parsed = {}
     with pytest.raises(WireError) as caught:
-        Translate().upstream_request(exchange)
-    assert caught.value.kind == kind and exchange.canonical is None
+        translate().upstream_request(exchange)
+    assert caught.value.kind == "not_supported" and exchange.canonical is None
+
+
+def test_a_client_of_the_providers_own_protocol_is_not_translated() -> None:
+    """Its body passes as it came, and its answer too: no encoder is made."""
+    body = b'{"model": "m", "shiny_new": 1}'
+    exchange = at(an_exchange(protocol="messages", body=body), Provider("a", "messages", "https://u.example/v1"))
+    exchange.parsed = json.loads(body)
+    translate().upstream_request(exchange)
+    assert exchange.canonical is not None and exchange.encoder is None
+    assert exchange.canonical.is_native and exchange.canonical.body == body
+
+
+def test_losses_are_counted_in_a_header() -> None:
+    """x-mitmcodex-loss tells how many; without any the head is left as it is."""
+    exchange = answered(down({**ASK, "stream": True}, is_codex=True), sse(WHOLE))
+    exchange.losses = [Loss("store", "changed", "it stores nothing"), Loss("n", "dropped", "one is enough")]
+    up(exchange)
+    assert exchange.reply is not None and exchange.reply.headers == [EVENTS, ("x-mitmcodex-loss", "2")]
 
 
 def test_a_stream_is_encoded_and_kept_from_caches() -> None:

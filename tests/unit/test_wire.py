@@ -3,7 +3,9 @@
 import pytest
 
 from mitmcodex.wire import CODECS, codec_for
-from mitmcodex.wire.errors import ENCODERS, WireError
+from mitmcodex.wire.codec import Asked, ReplyContext
+from mitmcodex.wire.error_replies import FORMS
+from mitmcodex.wire.errors import WireError
 
 
 def test_each_codec_is_found_by_its_name():
@@ -11,7 +13,7 @@ def test_each_codec_is_found_by_its_name():
     assert "responses" in CODECS
     for name in CODECS:
         assert codec_for(name).name == name
-        assert name in ENCODERS
+        assert name in FORMS
 
 
 def test_an_unknown_protocol_is_named():
@@ -21,11 +23,10 @@ def test_an_unknown_protocol_is_named():
     assert caught.value.status_for(is_codex=False) == 501
 
 
-def test_a_codec_makes_the_parts_of_one_exchange():
-    """A new encoder and folder each time: their state is that of one stream."""
+def test_a_codec_makes_an_encoder_for_each_stream():
+    """Its state is that of one stream."""
     codec = codec_for("responses")
-    assert codec.decode_request(b'{"stream":true}').wants_stream
-    assert codec.folder() is not codec.folder()
-    broken, other = codec.encoder(True, "m"), codec.encoder(True, "m")
+    decoded = codec.decode_request({"stream": True}, Asked())
+    broken, other = codec.encoder(decoded, ReplyContext()), codec.encoder(decoded, ReplyContext())
     broken.fail(WireError("internal", "m"))
-    assert (broken.terminal, other.terminal) == ("response.failed", "")
+    assert (broken.is_cut, other.is_cut) == (True, False)

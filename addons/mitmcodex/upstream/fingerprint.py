@@ -133,6 +133,8 @@ class HeaderFacts:
     routing_hint: str = ""
     routing_override: str = ""
     lite: bool = False
+    anthropic_version: str = ""
+    anthropic_beta: str = ""
     accept: str = ""
     content_encoding: str = ""
     content_type: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 KINDS = ("chatgpt", "openai", "azure", "responses", "chat", "messages", "gemini", "demo")
 AUTH_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
@@ -38,10 +38,30 @@ class Provider:
     first_byte_timeout_s: float = 300.0
 
 
-SUFFIXES = {"responses": "/responses", "compact": "/responses/compact", "models": "/models"}
+SUFFIXES = {
+    "responses": "/responses",
+    "compact": "/responses/compact",
+    "models": "/models",
+    "images/generations": "/images/generations",
+    "images/edits": "/images/edits",
+}
+OTHER_SUFFIXES = {"chat": "/chat/completions", "messages": "/messages", "gemini": "/models/{model}:{action}"}
+"""Of a generation, for kinds that don't speak the Responses API."""
 
 
-def upstream_url(provider: Provider, call: str, side_path: str = "", query: str = "") -> str | None:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a call asks of the base URL."""
+
+    call: str
+    """responses (a generation) | compact | models | images/generations | images/edits | side"""
+    side_path: str = ""
+    query: str = ""
+    model: str = ""
+    action: str = ""
+
+
+def upstream_url(provider: Provider, target: Target) -> str | None:
     """The URL of one call, None when this provider has no such call (the client gets a 404).
 
     A base path that ends in ``/responses`` is taken whole for that call (compact appends ``/compact``, other calls do
@@ -50,19 +70,26 @@ def upstream_url(provider: Provider, call: str, side_path: str = "", query: str 
     base path come from the provider alone: ``side_path`` must be a plain absolute path.
     """
     parts = urlsplit(provider.base_url)
-    base = parts.path.rstrip("/")
-    if base.endswith("/responses"):
-        if call not in ("responses", "compact"):
-            return None
-        path = base + SUFFIXES[call].removeprefix("/responses")
-    elif call == "side":
-        if provider.kind != "chatgpt" or not _is_plain_path(side_path):
-            return None
-        path = base.removesuffix("/codex") + side_path
-    else:
-        path = base + SUFFIXES[call]
-    joined = "&".join(part for part in (parts.query, query) if part)
+    path = _path(provider.kind, parts.path.rstrip("/"), target)
+    if path is None:
+        return None
+    joined = "&".join(part for part in (parts.query, target.query) if part)
     return urlunsplit((parts.scheme, parts.netloc, path, joined, ""))
+
+
+def _path(kind: str, base: str, target: Target) -> str | None:
+    call = target.call
+    if base.endswith("/responses"):
+        return base + SUFFIXES[call].removeprefix("/responses") if call in ("responses", "compact") else None
+    if call == "side":
+        is_allowed = kind == "chatgpt" and _is_plain_path(target.side_path)
+        return base.removesuffix("/codex") + target.side_path if is_allowed else None
+    if kind in OTHER_SUFFIXES and call != "models":
+        if call != "responses":
+            return None
+        names = {"model": quote(target.model, safe=""), "action": quote(target.action, safe="")}
+        return base + OTHER_SUFFIXES[kind].format(**names)
+    return base + SUFFIXES[call] if call in SUFFIXES else None
 
 
 def _is_plain_path(path: str) -> bool:

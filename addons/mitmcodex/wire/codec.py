@@ -155,6 +155,8 @@ class Codec:
     """A new one for each stream."""
     encode_response: Callable[[Fields, Decoded, ReplyContext], Any]
     """A whole canonical response (completed or incomplete) → the client's JSON."""
+    is_canonical: bool = False
+    """Its requests are canonical as they stand: their bytes can go on."""
 
 
 class StreamDecoder(Protocol):

@@ -30,7 +30,8 @@ FRAME_LIMIT = 64 * 1024 * 1024
 class Item:
     """What is known of one output item while it streams."""
 
-    __slots__ = ("annotations", "arguments", "call_id", "has_begun", "is_done", "kind", "name", "number", "sent")
+    __slots__ = ("annotations", "arguments", "call_id", "has_begun", "is_cut", "is_done", "kind", "name", "number",
+                 "sent")  # fmt: skip
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -48,6 +49,8 @@ class Item:
         self.annotations = 0
         """How many were handed on."""
         self.is_done = False
+        self.is_cut = False
+        """Of a call that is done: the answer ended before its arguments were whole."""
 
     @property
     def is_call(self) -> bool:
@@ -147,6 +150,10 @@ class EventEncoder:
         self.is_cut = True
         return self.failed(error)
 
+    def read(self, response: Fields) -> bytes:
+        """A whole response (completed or incomplete), as if its terminal event alone had come."""
+        return self._read_end({"type": f"response.{response.get('status') or 'completed'}", "response": response})
+
     def _take(self, frame: bytes) -> bytes:
         if self._has_ended:
             return b""
@@ -202,13 +209,13 @@ class EventEncoder:
         return self._begun() + self._part(event, "text", event.get("delta"), self.text, is_delta=True)
 
     def _read_text_done(self, event: Fields) -> bytes:
-        return self._part(event, "text", event.get("text"), self.text)
+        return self._begun() + self._part(event, "text", event.get("text"), self.text)
 
     def _read_refusal(self, event: Fields) -> bytes:
         return self._begun() + self._part(event, "refusal", event.get("delta"), self.refusal, is_delta=True)
 
     def _read_refusal_done(self, event: Fields) -> bytes:
-        return self._part(event, "refusal", event.get("refusal"), self.refusal)
+        return self._begun() + self._part(event, "refusal", event.get("refusal"), self.refusal)
 
     def _part(
         self, event: Fields, kind: str, text: Any, hook: Callable[[Item, str], bytes], *, is_delta: bool = False
@@ -230,13 +237,15 @@ class EventEncoder:
         return self._begun() + self._thought(event, "summary", event.get("summary_index"), event.get("delta"))
 
     def _read_summary_done(self, event: Fields) -> bytes:
-        return self._thought(event, "summary", event.get("summary_index"), event.get("text"), is_delta=False)
+        told = event.get("text")
+        return self._begun() + self._thought(event, "summary", event.get("summary_index"), told, is_delta=False)
 
     def _read_reasoning(self, event: Fields) -> bytes:
         return self._begun() + self._thought(event, "thought", event.get("content_index"), event.get("delta"))
 
     def _read_reasoning_done(self, event: Fields) -> bytes:
-        return self._thought(event, "thought", event.get("content_index"), event.get("text"), is_delta=False)
+        told = event.get("text")
+        return self._begun() + self._thought(event, "thought", event.get("content_index"), told, is_delta=False)
 
     def _thought(self, event: Fields, family: str, index: Any, text: Any, *, is_delta: bool = True) -> bytes:
         """An item shows its summary or its raw text, whichever came first: both would tell the same twice."""
@@ -296,6 +305,7 @@ class EventEncoder:
         if not item.has_begun:  # a call without a name is none
             return b""
         item.arguments = _text(whole.get("input" if item.is_custom else "arguments"))
+        item.is_cut = whole.get("status") in ("in_progress", "incomplete")
         sent = b""
         if item.arguments and ("arguments", 0) not in item.sent:
             item.sent.add(("arguments", 0))

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+from mitmcodex.wire import gemini_errors, messages_errors, ollama_errors
 from mitmcodex.wire.errors import ErrorReply, WireError
 from mitmcodex.wire.shapes import Fields
 
@@ -32,6 +33,9 @@ FORMS: dict[str, ErrorForm] = {
     "responses": ErrorForm(_openai, tells_retry=True),
     "chat": ErrorForm(_openai, tells_retry=True),
     "images": ErrorForm(_openai, tells_retry=True),
+    "messages": ErrorForm(messages_errors.error_body, messages_errors.error_status, tells_retry=True),
+    "gemini": ErrorForm(gemini_errors.error_body, gemini_errors.error_status),
+    "ollama": ErrorForm(ollama_errors.error_body),
 }
 
 

@@ -27,7 +27,7 @@ def test_a_function_goes_as_it_is():
     toolbox, losses = box(READ)
     tool, function = next(iter(toolbox.functions.items()))
     assert tool == Tool("function", "read_file") == toolbox.tool("read_file")
-    assert function == ("read_file", "Reads.", SCHEMA, True) and losses == []
+    assert function == ("read_file", "Reads.", SCHEMA, True, "tools[0]") and losses == []
 
 
 def test_a_function_without_parameters_takes_none():
@@ -139,3 +139,20 @@ def test_what_is_no_tool_is_refused(tools, param):
     with pytest.raises(WireError) as caught:
         Toolbox({"tools": tools}, [])
     assert caught.value.kind == "invalid_request" and caught.value.param == param
+
+
+def test_a_hosted_tool_is_left_to_the_caller():
+    """What the provider runs itself is no function and no loss: it stands in ``hosted`` as it came."""
+    losses: list[Loss] = []
+    search = {"type": "web_search_preview", "search_context_size": "low"}
+    toolbox = Toolbox({"tools": [READ, search]}, losses, "web_search")
+    assert toolbox.hosted == [("tools[1]", search)]
+    assert [function.name for function in toolbox.functions.values()] == ["read_file"] and losses == []
+
+
+def test_a_name_begins_with_a_letter():
+    """Gemini takes no other beginning; the name still finds its tool."""
+    toolbox, _ = box({"type": "function", "name": "7zip"})
+    (function,) = toolbox.functions.values()
+    assert function.name[0] == "_"
+    assert toolbox.tool(function.name) == Tool("function", "7zip")

@@ -47,6 +47,8 @@ class Function(NamedTuple):
     description: str
     parameters: Fields
     strict: bool | None
+    path: str
+    """Where the client declared it."""
 
 
 class ToolReading(Reading):
@@ -103,7 +105,8 @@ class Toolbox:
     def _function(self, tool: Reading, namespace: str) -> None:
         name = Tool("function", _named(tool), namespace)
         parameters = tool.take("parameters", dict) or _NO_PARAMETERS
-        self._add(name, tool.take("description", str) or "", parameters, tool.take("strict", bool))
+        description, strict = tool.take("description", str) or "", tool.take("strict", bool)
+        self._add(name, Function("", description, parameters, strict, tool.path))
 
     def _custom(self, tool: Reading, namespace: str) -> None:
         name, description = Tool("custom", _named(tool), namespace), tool.take("description", str) or ""
@@ -120,7 +123,7 @@ class Toolbox:
             "required": [_INPUT],
             "additionalProperties": False,
         }
-        self._add(name, description, parameters, None)
+        self._add(name, Function("", description, parameters, None, tool.path))
         self._map(tool, f"a custom tool goes as a function with the argument {_INPUT!r}; a grammar is only told")
 
     def _namespace(self, tool: Reading, namespace: str) -> None:
@@ -137,25 +140,27 @@ class Toolbox:
             tool.drop("the provider can't search tools; with execution 'client' the client does")
             return
         parameters = tool.take("parameters", dict) or _NO_PARAMETERS
-        self._add(Tool("tool_search", "tool_search"), tool.take("description", str) or "", parameters, None)
+        description = tool.take("description", str) or ""
+        self._add(Tool("tool_search", "tool_search"), Function("", description, parameters, None, tool.path))
         self._map(tool, "goes as a function of this name")
 
     def _shell(self, tool: Reading, namespace: str) -> None:
         description = "Runs a command on the user's machine and returns its output."
-        self._add(Tool("local_shell", "local_shell"), description, _SHELL_PARAMETERS, None)
+        self._add(Tool("local_shell", "local_shell"), Function("", description, _SHELL_PARAMETERS, None, tool.path))
         self._map(tool, "goes as a function of this name")
 
     def _map(self, tool: Reading, why: str) -> None:
         self._losses.append(Loss(tool.path, "mapped", why))
 
-    def _add(self, tool: Tool, description: str, parameters: Fields, strict: bool | None) -> None:
+    def _add(self, tool: Tool, function: Function) -> None:
+        """``function`` gets its name here."""
         if tool in self._functions:  # a search may load a tool twice
             return
         name = _legal(tool)
         if name in self._tools:
             name = _shortened(name, repr(tuple(tool)))
         self._tools[name] = tool
-        self._functions[tool] = Function(name, description, parameters, strict)
+        self._functions[tool] = function._replace(name=name)
 
 
 _READERS: dict[str, Callable[[Toolbox, Reading, str], None]] = {
@@ -206,9 +211,12 @@ def _named(tool: Reading) -> str:
 
 
 def _legal(tool: Tool) -> str:
-    """Letters, digits, _ and -, at most 64: what OpenAI demands and others took over."""
+    """Letters, digits, _ and -, at most 64: what OpenAI demands and others took over. Gemini besides wants a letter or
+    _ first."""
     name = f"{tool.namespace}__{tool.name}" if tool.namespace else tool.name
     legal = _ILLEGAL.sub("_", name)
+    if not legal[:1].isalpha() and not legal.startswith("_"):
+        legal = f"_{legal}"
     return legal if legal == name and len(name) <= NAME_LIMIT else _shortened(legal, name)
 
 

@@ -198,11 +198,12 @@ class EventEncoder:
         item.kind = item.kind or _text(whole.get("type"))
         if not item.is_call:
             return b""
-        item.call_id = item.call_id or _text(whole.get("call_id")) or _text(whole.get("id"))
+        item.call_id = item.call_id or _text(whole.get("call_id"))
         item.name = item.name or _text(whole.get("name"))
         if item.has_begun or not item.name:
             return b""
         item.has_begun = True
+        item.call_id = item.call_id or _text(whole.get("id"))
         return self.call_begin(item)
 
     def _read_text(self, event: Fields) -> bytes:

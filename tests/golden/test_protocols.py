@@ -23,7 +23,7 @@ from mitmcodex.wire.fold import Folder
 FOLDER = Path(__file__).parent
 STREAMS = sorted(path.stem for path in (FOLDER / "streams").iterdir())
 PROTOCOLS = sorted(name for name in CODECS if (FOLDER / name / "replies").is_dir())
-REQUESTS = sorted(path for path in FOLDER.glob("*/requests/*") if path.is_dir())
+REQUESTS = sorted(path for name in CODECS for path in FOLDER.glob(f"{name}/requests/*") if path.is_dir())
 
 
 def context() -> ReplyContext:

@@ -143,7 +143,7 @@ def test_reasoning_without_call_is_a_hint():
     """Services refuse or ignore it there."""
     for rest in ([said("b"), ASK], [ASK], [], [THOUGHT, call("1")]):
         assert losses(ASK, THOUGHT, *rest) == [("input[1]", "dropped", True)]
-    assert "reasoning_content" not in str(messages(ASK, THOUGHT, said("b"), ASK))
+    assert "reasoning_content" not in str(messages(ASK, THOUGHT, said("b"), ASK, call("1"), result("1")))
 
 
 @pytest.mark.parametrize("mark", ["", "gAAAAAB", "mcx-chat.", "mcx-chat.content", "mcx1.acct.aGk="])

@@ -47,6 +47,13 @@ def test_a_finish_reason_is_a_proper_end():
         assert [last["type"]] == (ends or ["response.output_text.delta"])
 
 
+def test_the_last_event_may_lack_its_blank_line():
+    """conformance 36: it is read at the end."""
+    decoder = ChatDecoder(REQUEST)
+    data = decoder.feed(stream(chunk({"content": "a"}, "stop")).rstrip())
+    assert data == b"" and b"response.completed" in decoder.finish()
+
+
 @pytest.mark.parametrize("finish", ["stop", "tool_calls", "function_call", "eos", "end_turn", "from the future"])
 def test_other_finish_reasons_complete(finish):
     """Services invent them; only limits and errors are something else."""

@@ -30,7 +30,8 @@ class _Call:
         whole call index 0, some with empty ids. vLLM repeats the id in each piece, and that is the same call."""
         if given_id and self.id:
             return given_id != self.id and bool(name)
-        return bool(name and arguments and self.name) and _is_object(self.text)
+        is_closed = bool(self.pieces) and self.pieces[-1].rstrip().endswith("}")  # parsing each time would be square
+        return bool(name and arguments and self.name) and is_closed and _is_object(self.text)
 
 
 class CallReader:

@@ -13,7 +13,7 @@ from pathlib import Path
 from mitmcodex.coding import CodingError, decode
 from mitmcodex.exchange import Exchange, Pairs
 from mitmcodex.process import Process
-from mitmcodex.state.recordings import Recording, Recordings
+from mitmcodex.state.recordings import Recording, Recordings, RequestLine
 from mitmcodex.wire.redact import REDACTED
 
 
@@ -36,7 +36,8 @@ class Record:
         self._running[exchange] = self._recordings.begin(exchange.number, exchange.started_at, client)
         with self._recording(exchange) as recording:
             request = exchange.flow.request
-            recording.request("client", request.method, request.path, _pairs(exchange), _client_body(exchange))
+            line = RequestLine(request.method, request.path, _pairs(exchange))
+            recording.request("client", line, _client_body(exchange))
         return True
 
     def upstream_requested(self, exchange: Exchange) -> None:
@@ -44,8 +45,8 @@ class Record:
             return
         body = exchange.request.body if exchange.adapted is None else exchange.adapted
         with self._recording(exchange) as recording:
-            request = exchange.request
-            recording.request(_upstream(exchange), request.method, request.url, _sent(exchange), body)
+            line = RequestLine(exchange.request.method, exchange.request.url, _sent(exchange))
+            recording.request(_upstream(exchange), line, body, exchange.losses)
 
     def upstream_responded(self, exchange: Exchange) -> None:
         if exchange.admission.is_raw or exchange.upstream is None:

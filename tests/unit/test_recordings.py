@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from mitmcodex.state import recordings
-from mitmcodex.state.recordings import Recording, Recordings
+from mitmcodex.state.recordings import Recording, Recordings, RequestLine
+from mitmcodex.wire.codec import Loss
 from mitmcodex.wire.redact import REDACTED
 
 JWT = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.c2lnbmF0dXJl"
@@ -37,12 +38,22 @@ def _body(folder: Path, headers: list[tuple[str, str]], *pieces: bytes) -> tuple
     return content["body"], content["body_encoding"]
 
 
+def test_losses_stand_beside_the_body(tmp_path: Path) -> None:
+    """What of the client's request did not go into it, and why; without any there is no such key."""
+    recording = _begin(tmp_path)
+    recording.request("client", RequestLine("POST", "/", []), b"{}")
+    recording.request("upstream", RequestLine("POST", "/", []), b"{}", [Loss("seed", "dropped", "there is none")])
+    assert "losses" not in _read(tmp_path, "client-request")
+    (loss,) = _read(tmp_path, "upstream-request")["losses"]
+    assert loss == {"path": "seed", "what": "dropped", "why": "there is none"}
+
+
 def test_each_side_and_attempt_has_its_pair_of_files(tmp_path: Path) -> None:
     """The names tell number, time in ms, side, attempt and direction; each file is private, ends with a newline."""
     folder = tmp_path / "new" / "dumps"
     recording = _begin(folder)
     for side in ("client", "upstream", "upstream-2"):
-        recording.request(side, "POST", "/v1/responses", [], b"")
+        recording.request(side, RequestLine("POST", "/v1/responses", []), b"")
         recording.response(side, 200, SSE)
     recording.close("complete")
     prefix = "000001-1846179912345"
@@ -58,7 +69,7 @@ def test_each_side_and_attempt_has_its_pair_of_files(tmp_path: Path) -> None:
 def test_the_secure_mode_has_the_names_of_the_real_proxy(tmp_path: Path) -> None:
     """Two files and no side in their names."""
     recording = _begin(tmp_path, client="")
-    recording.request("client", "POST", "/v1/responses", [], b"{}")
+    recording.request("client", RequestLine("POST", "/v1/responses", []), b"{}")
     recording.response("client", 200, SSE)
     recording.close("complete")
     assert sorted(os.listdir(tmp_path)) == [f"000001-1846179912345-{what}.json" for what in ("request", "response")]
@@ -68,7 +79,7 @@ def test_a_request_keeps_order_and_duplicates_and_no_secret(tmp_path: Path) -> N
     """Headers are a list, secrets in URL, headers and body are masked, the body is JSON."""
     headers = [("B", "1"), ("Authorization", "Bearer S"), ("a", "2"), ("B", "1"), ("chatgpt-account-id", "acc")]
     body = json.dumps({"model": "m", "input": f"my {JWT} ü", "api_key": "S"}).encode()
-    _begin(tmp_path).request("upstream", "POST", "https://h.test/p?api-version=1&key=S", headers, body)
+    _begin(tmp_path).request("upstream", RequestLine("POST", "https://h.test/p?api-version=1&key=S", headers), body)
     assert _read(tmp_path, "upstream-request") == {
         "method": "POST",
         "url": f"https://h.test/p?api-version=1&key={REDACTED}",
@@ -102,7 +113,7 @@ def test_a_request_keeps_order_and_duplicates_and_no_secret(tmp_path: Path) -> N
 def test_a_body_is_json_else_text_else_base64(tmp_path: Path, body: bytes, expected: object, encoding: str) -> None:
     """The encoding beside the body says which; requests and responses agree; every file is strict JSON."""
     recording = _begin(tmp_path)
-    recording.request("client", "POST", "/", [], body)
+    recording.request("client", RequestLine("POST", "/", []), body)
     request = _read(tmp_path, "client-request")
     assert (request["body"], request["body_encoding"]) == (expected, encoding)
     recording.response("client", 200, JSON)
@@ -172,7 +183,7 @@ def test_large_bodies_are_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest
 
 def _exchange(all_of_them: Recordings, number: int, at: float, size: int) -> None:
     recording = all_of_them.begin(number, at)
-    recording.request("client", "POST", "/", [], b"x" * size)
+    recording.request("client", RequestLine("POST", "/", []), b"x" * size)
     recording.response("client", 200, SSE)
     recording.close("complete")
 
@@ -202,7 +213,7 @@ def test_what_runs_is_not_dropped(tmp_path: Path) -> None:
     """An exchange that is being written stays until it has ended."""
     all_of_them = Recordings(tmp_path, 500)
     running = all_of_them.begin(1, 1.0)
-    running.request("client", "POST", "/", [], b"x" * 1000)
+    running.request("client", RequestLine("POST", "/", []), b"x" * 1000)
     _exchange(all_of_them, 2, 2.0, 10)
     assert _numbers(tmp_path) == ["000001-100", "000002-200"]
     running.close("complete")

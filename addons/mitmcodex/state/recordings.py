@@ -5,7 +5,8 @@
 responses-api-proxy`` (protocol.md 9), ``000001-1846179912345-request.json`` and ``-response.json``. The number counts
 from 1 in each run, the Unix time in ms tells the runs apart.
 
-    {"method", "url", "headers": [{"name", "value"}], "body", "body_encoding": "json" | "text" | "base64"}
+    {"method", "url", "headers": [{"name", "value"}], "body", "body_encoding": "json" | "text" | "base64",
+     "losses": [{"path", "what", "why"}]}
     {"status", "headers": […], "body", "body_encoding", "ended": "complete" | "cut" | "failed" | "aborted" | …}
 
 Text is written as it arrives. What may be JSON or binary can be told apart at its end alone, so up to
@@ -18,12 +19,14 @@ import base64
 import codecs
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from mitmcodex.state.files import create_private, private_folder
 from mitmcodex.wire import redact
+from mitmcodex.wire.codec import Loss
 from mitmcodex.wire.redact import Scrubber
 
 MAX_BUFFERED = 8 << 20
@@ -32,6 +35,14 @@ MAX_BUFFERED = 8 << 20
 _NAME = re.compile(r"(\d{6,}-\d+)-[a-z0-9-]*(?:request|response)\.json")
 
 Pairs = Iterable[tuple[str, str]]
+
+
+class RequestLine(NamedTuple):
+    """A request less its body."""
+
+    method: str
+    url: str
+    headers: Pairs
 
 
 class Recordings:
@@ -107,12 +118,15 @@ class Recording:
         self._files: list[Path] = []
         self._open: dict[str, ResponseFile] = {}
 
-    def request(self, side: str, method: str, url: str, headers: Pairs, body: bytes) -> None:
-        """Write a request, its body without content coding."""
-        head = {"method": method, "url": redact.url(url), "headers": _header_list(headers)}
+    def request(self, side: str, line: RequestLine, body: bytes, losses: Sequence[Loss] = ()) -> None:
+        """Write a request, its body without content coding, and what of the client's request did not go into it."""
+        head = {"method": line.method, "url": redact.url(line.url), "headers": _header_list(line.headers)}
         with create_private(self._path(side, "request")) as file:
             rendered, encoding = render_body(body)
-            file.write(_head_text(head) + rendered + _tail_text({"body_encoding": encoding}))
+            tail: dict[str, object] = {"body_encoding": encoding}
+            if losses:
+                tail["losses"] = [{"path": loss.path, "what": loss.what, "why": loss.why} for loss in losses]
+            file.write(_head_text(head) + rendered + _tail_text(tail))
 
     def response(self, side: str, status: int, headers: Pairs) -> None:
         """Open a response; its body follows by ``data``."""

@@ -1,0 +1,216 @@
+"""Gemini's generateContent and streamGenerateContent: encode (conformance 64, 65, 67 to 70)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mitmcodex.wire.codec import Decoded, ReplyContext
+from mitmcodex.wire.encoder import Item
+from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.gemini_config import GeminiReply
+from mitmcodex.wire.gemini_errors import error_body
+from mitmcodex.wire.gemini_grounding import Grounding
+from mitmcodex.wire.gemini_root import unwrapped
+from mitmcodex.wire.gemini_signature import signed
+from mitmcodex.wire.one_line import one_line
+from mitmcodex.wire.shapes import Fields
+from mitmcodex.wire.whole_calls import WholeCallEncoder
+
+_REASONS = {"max_output_tokens": "MAX_TOKENS", "content_filter": "SAFETY"}
+"""Of an incomplete response; any other: OTHER."""
+
+
+class GeminiEncoder(WholeCallEncoder):
+    """Chunks as server-sent events, or as the elements of one JSON array that grows.
+
+    A signature rides on the first call after its reasoning, for that is the part which all clients send back; without
+    a call on the last part.
+    """
+
+    def __init__(self, decoded: Decoded, context: ReplyContext) -> None:
+        super().__init__()
+        reply = decoded.reply if isinstance(decoded.reply, GeminiReply) else GeminiReply()
+        self._context = context
+        self._reply = reply
+        if reply.is_array:
+            self.content_type = "application/json; charset=utf-8"
+        self._opening, self._closing = (b"[", b"") if reply.is_array else (b"data: ", b"\n\n")
+        self._envelope: Fields = {}
+        self._before = self._after = b""
+        """Of a chunk with one text: all but the text."""
+        self._signature = ""
+        self._has_refused = False
+        self._wrapped: list[str] = []
+        """The text of a structured answer that comes in an object of ours: it is whole only at the end."""
+        self._grounding = Grounding()
+
+    # -- chunks -----------------------------------------------------------------------------------
+
+    def _frame(self, chunk: Fields) -> bytes:
+        return self._framed(one_line(chunk))
+
+    def _framed(self, line: bytes) -> bytes:
+        sent = self._opening + line + self._closing
+        if self._reply.is_array:
+            self._opening = b",\n"
+        return sent
+
+    def _parts(self, *parts: Fields, **further: Any) -> bytes:
+        candidate = {"content": {"parts": [*parts], "role": "model"}, "index": self._context.choice, **further}
+        return self._frame({"candidates": [candidate], **self._envelope})
+
+    def begin(self, response: Fields) -> bytes:
+        told = response.get("id")
+        name = told if isinstance(told, str) and told else self._context.new_id()
+        self._envelope = {"modelVersion": self._context.model, "responseId": name}
+        self._before = b'{"candidates":[{"content":{"parts":[{"text":'
+        self._after = b'}],"role":"model"},"index":%d}],%b' % (self._context.choice, one_line(self._envelope)[1:])
+        return b""
+
+    # -- content ----------------------------------------------------------------------------------
+
+    def text(self, item: Item, delta: str) -> bytes:
+        if self._reply.is_wrapped:
+            self._wrapped.append(delta)
+            return b""
+        return self._told(delta)
+
+    def _told(self, text: str) -> bytes:
+        return self._framed(self._before + one_line(text) + self._after)
+
+    def refusal(self, item: Item, delta: str) -> bytes:
+        self._has_refused = True
+        return self._told(delta)
+
+    def reasoning(self, item: Item, delta: str) -> bytes:
+        return self._parts({"text": delta, "thought": True}) if self._reply.shows_thoughts else b""
+
+    def reasoning_done(self, item: Item, whole: Fields) -> bytes:
+        encrypted = whole.get("encrypted_content")
+        if not isinstance(encrypted, str) or not encrypted:
+            return b""
+        earlier = self._parts(self._signed({"text": ""})) if self._signature else b""
+        self._signature = signed(self._context.account(), encrypted)
+        return earlier
+
+    def call(self, item: Item, arguments: Fields) -> bytes:
+        call = {"id": item.call_id, "name": item.name, "args": arguments}
+        return self._parts(self._signed({"functionCall": call}))
+
+    def _signed(self, part: Fields) -> Fields:
+        if not self._signature:
+            return part
+        signature, self._signature = self._signature, ""
+        return {**part, "thoughtSignature": signature}
+
+    def message_done(self, item: Item, whole: Fields) -> bytes:
+        self._grounding.read_message(whole)
+        return b""
+
+    def search_done(self, item: Item, whole: Fields) -> bytes:
+        self._grounding.read_search(whole)
+        return b""
+
+    def image_done(self, item: Item, whole: Fields) -> bytes:
+        data = whole.get("result")
+        if not isinstance(data, str) or not data:
+            return b""
+        return self._parts({"inlineData": {"mimeType": f"image/{whole.get('output_format') or 'png'}", "data": data}})
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def end(self, response: Fields) -> bytes:
+        sent = self.calls_left()
+        if self._wrapped:
+            sent += self._told(unwrapped("".join(self._wrapped), self._reply.is_enum))
+        further: Fields = {"finishReason": self._reason(response)}
+        if further["finishReason"] == "MALFORMED_FUNCTION_CALL":
+            further["finishMessage"] = f"The arguments of the call of {self.malformed} are no JSON object."
+        grounding = self._grounding.metadata()
+        if grounding:
+            further["groundingMetadata"] = grounding
+        usage = _usage(response.get("usage"))
+        if usage:
+            self._envelope = {"usageMetadata": usage, **self._envelope}
+        # google-genai's chats forget a turn whose last chunk has no part.
+        return sent + self._parts(self._signed({"text": ""}), **further) + self._array_end()
+
+    def _reason(self, response: Fields) -> str:
+        if response.get("status") == "incomplete":
+            details = response.get("incomplete_details")
+            return _REASONS.get(details.get("reason", "") if isinstance(details, dict) else "", "OTHER")
+        if self.malformed:
+            return "MALFORMED_FUNCTION_CALL"
+        return "SAFETY" if self._has_refused else "STOP"
+
+    def failed(self, error: WireError) -> bytes:
+        return self._frame(error_body(error)) + self._array_end()
+
+    def _array_end(self) -> bytes:
+        return b"]" if self._reply.is_array else b""
+
+    def idle(self) -> bytes:
+        """A comment would kill google-genai (conformance 48)."""
+        return b" " if self._reply.is_array else b"\n"
+
+
+class _Whole(GeminiEncoder):
+    """Keeps the chunks."""
+
+    def __init__(self, decoded: Decoded, context: ReplyContext) -> None:
+        super().__init__(decoded, context)
+        self.chunks: list[Fields] = []
+
+    def _frame(self, chunk: Fields) -> bytes:
+        self.chunks.append(chunk)
+        return b""
+
+    def _told(self, text: str) -> bytes:
+        return self._parts({"text": text})
+
+
+def encode_response(response: Fields, decoded: Decoded, context: ReplyContext) -> Fields:
+    """The last chunk with the parts of all, neighbouring texts of one kind joined."""
+    whole = _Whole(decoded, context)
+    whole.read(response)
+    parts: list[Fields] = []
+    for chunk in whole.chunks:
+        for part in chunk["candidates"][0]["content"]["parts"]:
+            _join(parts, part)
+    answer = whole.chunks[-1]
+    answer["candidates"][0]["content"]["parts"] = parts or [{"text": ""}]
+    return answer
+
+
+def _join(parts: list[Fields], part: Fields) -> None:
+    last = parts[-1] if parts else {}
+    is_more_text = "text" in part and "text" in last and "thoughtSignature" not in last
+    if is_more_text and part.get("thought") == last.get("thought"):
+        parts[-1] = {**last, **part, "text": last["text"] + part["text"]}
+    elif part != {"text": ""}:
+        parts.append(part)
+
+
+def encode_count(tokens: int) -> Fields:
+    """The answer to countTokens (conformance 69)."""
+    return {"totalTokens": tokens}
+
+
+def _usage(told: Any) -> Fields | None:
+    """Canonical output has the reasoning in it, Gemini's candidates don't."""
+    if not isinstance(told, dict):
+        return None
+    given, made = _number(told, "input_tokens"), _number(told, "output_tokens")
+    thoughts = _number(told.get("output_tokens_details"), "reasoning_tokens")
+    return {
+        "promptTokenCount": given,
+        "cachedContentTokenCount": _number(told.get("input_tokens_details"), "cached_tokens"),
+        "candidatesTokenCount": max(0, made - thoughts),
+        "thoughtsTokenCount": thoughts,
+        "totalTokenCount": given + made,
+    }
+
+
+def _number(fields: Any, key: str) -> int:
+    value = fields.get(key) if isinstance(fields, dict) else 0
+    return value if isinstance(value, int) else 0

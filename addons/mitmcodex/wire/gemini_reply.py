@@ -1,4 +1,4 @@
-"""Gemini's generateContent and streamGenerateContent: encode (conformance 64, 65, 67 to 70)."""
+"""Gemini's generateContent and streamGenerateContent: encode (conformance 64, 65, 67, 68, 70)."""
 
 from __future__ import annotations
 
@@ -189,11 +189,6 @@ def _join(parts: list[Fields], part: Fields) -> None:
         parts[-1] = {**last, **part, "text": last["text"] + part["text"]}
     elif part != {"text": ""}:
         parts.append(part)
-
-
-def encode_count(tokens: int) -> Fields:
-    """The answer to countTokens (conformance 69)."""
-    return {"totalTokens": tokens}
 
 
 def _usage(told: Any) -> Fields | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from mitmproxy import http
 
 from mitmcodex.upstream.transport import UpstreamHead, UpstreamRequest
+from mitmcodex.wire.patch import REMOVE, Changes, set_top_level
 
 if TYPE_CHECKING:
     from mitmcodex.state.credentials import Credential
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mitmcodex.upstream.resolution import Resolution
     from mitmcodex.upstream.transport import ConnectionKey
     from mitmcodex.wire.codec import Decoded, Loss, StreamEncoder
+    from mitmcodex.wire.limits import Limiter
     from mitmcodex.wire.shapes import Fields
 
 Pairs = list[tuple[str, str]]
@@ -80,6 +82,13 @@ class Canonical:
     @property
     def wants_stream(self) -> bool:
         return self.decoded.wants_stream
+
+    def change(self, changes: Changes) -> None:
+        """Top-level keys, in the fields and, where they stand for the fields, in the client's bytes."""
+        fields = {**self.fields, **changes}
+        self.decoded.fields = {key: value for key, value in fields.items() if value is not REMOVE}
+        if self.body is not None:
+            self.body = set_top_level(self.body, changes)
 
 
 @dataclass(slots=True, frozen=True)
@@ -170,6 +179,8 @@ class Exchange:
     | canonical  | translate                                                        |
     | losses     | egress (cleared), then alias, translate, remember, emulate, adapt |
     | encoder    | translate                                                        |
+    | history    | remember                                                         |
+    | limiter    | emulate                                                          |
     | adapted    | adapt                                                            |
     | form       | adapt                                                            |
     | credential | credentials                                                      |
@@ -177,7 +188,7 @@ class Exchange:
     | request    | identity                                                         |
     | upstream   | egress                                                           |
     | reply      | egress (the upstream's head), then adapt, classify, credentials, translate |
-    | body       | egress (the upstream's bytes), then classify, translate          |
+    | body       | egress (the upstream's bytes), then adapt, classify, emulate, remember, translate |
     | attempt    | egress                                                           |
     | retry      | egress (cleared), then credentials, classify, translate          |
     | committed  | egress                                                           |
@@ -201,6 +212,10 @@ class Exchange:
     losses: list[Loss] = field(default_factory=list)
     canonical: Canonical | None = None
     encoder: StreamEncoder | None = None
+    history: list[Fields] | None = None
+    """All that leads to an answer which is to be kept, its own request included; None: it is not kept."""
+    limiter: Limiter | None = None
+    """Ends the answer where the provider was not told to end it."""
     adapted: bytes | None = None
     form: Form | None = None
     credential: Credential | None = None
@@ -226,6 +241,11 @@ class Exchange:
         """The model's name as the client wrote it, "" when it named none."""
         named = self.admission.model or (self.parsed or {}).get("model")
         return named if isinstance(named, str) else ""
+
+    @property
+    def told_model(self) -> str:
+        """The model's name as answers tell it: the client's own, whatever it stands for (conformance 2)."""
+        return self.asked_model or (self.resolution.model if self.resolution else "")
 
     @property
     def account_tag(self) -> str:

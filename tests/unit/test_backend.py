@@ -93,12 +93,11 @@ def test_what_says_nothing_is_no_loss() -> None:
     assert found.losses == [] and {*found.fields} <= CHATGPT_KEYS - {"tools"}
 
 
-def test_what_is_kept_here_is_no_second_loss() -> None:
-    """A limit, a stop sequence, storing: told by who keeps it; the bytes of the body lose the key too."""
-    decoded = Decoded({**BASE, "store": True}, stop=("x",))
-    found = adapted(decoded, Target("chatgpt"), {}, frozenset({"max_output_tokens", "stop", "store"}))
-    assert found.losses == [] and found.changes["max_output_tokens"] is REMOVE and found.changes["store"] is False
-    assert told(fit({**BASE, "store": True}, decoded={"stop": ("x",)})) == [("store", "changed"), ("stop", "dropped")]
+def test_what_the_client_wanted_stored_is_a_loss() -> None:
+    """conformance 33: pains P8; where it is stored here nothing of it is left in the request."""
+    assert told(fit({**BASE, "store": True})) == [("store", "changed")]
+    assert fit({**BASE, "store": True}).changes["store"] is False
+    assert fit({**BASE, "store": False}).losses == fit(BASE).losses == []
 
 
 def test_reasoning_text_is_asked_for_unless_it_is_turned_off() -> None:

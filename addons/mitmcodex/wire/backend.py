@@ -93,36 +93,31 @@ class Adapted:
     """For the answer, where something was changed that must be undone there."""
 
 
-def adapted(
-    decoded: Decoded, target: Target, settled: Changes, emulated: frozenset[str] = frozenset()
-) -> Adapted:
+def adapted(decoded: Decoded, target: Target, settled: Changes) -> Adapted:
     """``decoded`` is left as it is. ``settled``: changes that were decided elsewhere (model, effort, tier), made first.
-    ``emulated``: canonical keys that are kept here (``stop``, ``max_output_tokens``, ``store``), so that leaving them
-    out is no loss; they are among the removed. Raises WireError (invalid_request) for what the target can't take.
+
+    Raises WireError (invalid_request) for what the target can't take.
     """
     fields = _merged(decoded.fields, settled)
     if target.is_codex:
         fields = put(fields, "stream", True)
         return Adapted(_difference(decoded.fields, fields), fields, is_lite=_is_lite_form(fields))
-    adaptation = _Adaptation(decoded, target, emulated)
+    adaptation = _Adaptation(decoded, target)
     try:
         fields = adaptation.run(fields)
     except RecursionError:
         raise WireError("invalid_request", "The request is nested too deeply. Send it flatter.") from None
-    changes = {**dict.fromkeys(emulated, REMOVE), **_difference(decoded.fields, fields)}
-    changes = {key: value for key, value in changes.items() if value is not REMOVE or key not in fields}
     restore = Restore(adaptation.changed) if adaptation.changed else None
-    return Adapted(changes, fields, adaptation.losses, adaptation.is_lite, restore)
+    return Adapted(_difference(decoded.fields, fields), fields, adaptation.losses, adaptation.is_lite, restore)
 
 
 class _Adaptation:
-    def __init__(self, decoded: Decoded, target: Target, emulated: frozenset[str]) -> None:
+    def __init__(self, decoded: Decoded, target: Target) -> None:
         self.losses: list[Loss] = []
         self.is_lite = False
         self.changed = Changed()
         self._decoded = decoded
         self._target = target
-        self._emulated = emulated
 
     def run(self, fields: Fields) -> Fields:
         is_chatgpt = self._target.is_chatgpt
@@ -168,7 +163,7 @@ class _Adaptation:
 
     def _report_nameless(self) -> None:
         """What the Responses API has no name for at all."""
-        if self._decoded.stop and "stop" not in self._emulated:
+        if self._decoded.stop:
             self._lose("stop", "dropped", "the Responses API has no stop sequences")
         for extra in self._decoded.extras.values():
             if extra.value is not None:
@@ -217,7 +212,7 @@ class _Adaptation:
 
     def _as_chatgpt_takes_it(self, fields: Fields) -> Fields:
         fields = self._allowed(fields)
-        if fields.get("store") is True and "store" not in self._emulated:
+        if fields.get("store") is True:
             self._lose("store", "changed", "the ChatGPT backend stores no responses")
         fields = self._in_form({**fields, "store": False, **self._reasoning(fields), **self._include(fields)})
         key = fields.get("prompt_cache_key")
@@ -233,7 +228,7 @@ class _Adaptation:
         for key, value in fields.items():
             if key in CHATGPT_KEYS:
                 kept[key] = self._inner(key, value) if key in _NESTED else value
-            elif value not in SILENT.get(key, ()) and key not in self._emulated:
+            elif value not in SILENT.get(key, ()):
                 self._lose(key, "dropped", _REFUSED, key in HINTS)
         return {key: value for key, value in kept.items() if value != {} or key not in _NESTED}
 

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from mitmcodex.wire.chat_upstream import encode_request
-from mitmcodex.wire.codec import Decoded
+from mitmcodex.wire.codec import ACCOUNT_KEY, Decoded
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.shapes import Fields
+from mitmcodex.wire.signatures import wrap
 
 IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,aGk="}
 ASK = {"role": "user", "content": "a"}
 THOUGHT = {
     "type": "reasoning",
     "summary": [{"type": "summary_text", "text": "Hm."}],
-    "encrypted_content": "mcx-chat.reasoning_content",
+    "encrypted_content": wrap("chat", {"field": "reasoning_content", "text": "Hm."}),
+    ACCOUNT_KEY: "acct0001",
 }
 
 
@@ -146,7 +148,16 @@ def test_reasoning_without_call_is_a_hint():
     assert "reasoning_content" not in str(messages(ASK, THOUGHT, said("b"), ASK, call("1"), result("1")))
 
 
-@pytest.mark.parametrize("mark", ["", "gAAAAAB", "mcx-chat.", "mcx-chat.content", "mcx1.acct.aGk="])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *("", "gAAAAAB", "mcx-chat.", "mcx-chat.e30=", "mcx1.acct.aGk=", 3),
+        wrap("messages", {"field": "reasoning", "text": "Hm."}),
+        wrap("chat", {"field": "content", "text": "Hm."}),
+        wrap("chat", {"field": ["reasoning"], "text": "Hm."}),
+        wrap("chat", {"field": "reasoning", "text": None}),
+    ],
+)
 def test_foreign_reasoning_is_a_hint(mark):
     """Encrypted for another service, or by a client that made a field name up."""
     foreign = {**THOUGHT, "encrypted_content": mark}

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mitmcodex.wire.chat_upstream_content import CanonicalReading, decoded_parts
-from mitmcodex.wire.codec import Loss
+from mitmcodex.wire.codec import ACCOUNT_KEY, Loss
 from mitmcodex.wire.reading import Reading, wrong
 from mitmcodex.wire.shapes import Fields
+from mitmcodex.wire.signatures import unwrap
 from mitmcodex.wire.toolbox import Tool, Toolbox, wrapped
 
-THOUGHT_PREFIX = "mcx-chat."
-"""Of the encrypted content that we give reasoning of a Chat service: then the field it came in. DeepSeek and Kimi want
-the reasoning of a turn with calls back under that name, services without reasoning refuse the field."""
+KIND = "chat"
 THOUGHT_FIELDS = ("reasoning_content", "reasoning")
+"""Where services put their reasoning. DeepSeek and Kimi want that of a turn with calls back under the same name, while
+services without reasoning refuse the field: so it goes to the client signed with ``{field, text}`` (signatures.py)."""
 
 _ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 _JOINT = "\n\n"
@@ -90,7 +91,7 @@ class _Conversation:
 
     def add(self, value: Any, path: str) -> None:
         with CanonicalReading(value, path, self._losses) as item:
-            for key in ("id", "status"):  # of the Responses API's own storage
+            for key in ("id", "status", ACCOUNT_KEY):  # of storage at the Responses API, and ours
                 item.raw(key)
             kind = item.take("type", str) or "message"
             read = _READERS.get(kind)
@@ -207,11 +208,12 @@ class _Conversation:
 
     def _reasoning(self, item: Reading) -> None:
         self._forget()
-        mark, text = item.take("encrypted_content", str) or "", _summary(item)
-        name = mark.removeprefix(THOUGHT_PREFIX)
-        if text and name != mark and name in THOUGHT_FIELDS:
-            self._thought = _Thought(item.path, name, text)
-            item.raw("content")
+        thought = unwrap(KIND, item.raw("encrypted_content")) or {}
+        field, text = thought.get("field"), thought.get("text")
+        if field in THOUGHT_FIELDS and isinstance(text, str):
+            self._thought = _Thought(item.path, field, text)
+            for key in ("summary", "content"):  # the same for people
+                item.raw(key)
         else:
             item.drop("this provider takes back its own reasoning alone", is_hint=True)
 
@@ -261,11 +263,6 @@ _READERS: dict[str, Callable[[_Conversation, Reading], None]] = {
     "web_search_call": _Conversation._search_trace,
     "compaction_trigger": _Conversation._compaction,
 }
-
-
-def _summary(item: Reading) -> str:
-    parts = item.take("summary", list) or []
-    return _JOINT.join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
 
 
 def _is_json(text: str) -> bool:

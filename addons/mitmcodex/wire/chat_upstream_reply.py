@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 
 from mitmcodex.wire import verdict
 from mitmcodex.wire.chat_upstream_calls import CallReader
-from mitmcodex.wire.chat_upstream_messages import THOUGHT_FIELDS, THOUGHT_PREFIX
+from mitmcodex.wire.chat_upstream_messages import KIND, THOUGHT_FIELDS
 from mitmcodex.wire.codec import Decoded
 from mitmcodex.wire.encoder import FRAME_LIMIT
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.shapes import Fields
+from mitmcodex.wire.signatures import wrap
 from mitmcodex.wire.sse import FrameSplitter, data_of, event_of
 from mitmcodex.wire.toolbox import Toolbox
 from mitmcodex.wire.writer import ResponseWriter, fresh_id, usage
@@ -48,8 +49,10 @@ class ChatDecoder:
         self._splitter = FrameSplitter(FRAME_LIMIT)
         self._finish = ""
         self._usage: Fields | None = None
-        self._thought = ""
-        """The mark of the reasoning that is open."""
+        self._thoughts: list[str] = []
+        """Pieces of the reasoning that is open."""
+        self._field = ""
+        """Where it came; "" where the service would not take it back."""
 
     def feed(self, data: bytes) -> bytes:
         sent = [self._take(frame) for frame in self._splitter.feed(data)]
@@ -113,7 +116,7 @@ class ChatDecoder:
     def _reasoning(self, delta: Fields) -> bytes:
         """OpenRouter sends the same text in several fields: the first counts."""
         name = next((name for name in THOUGHT_FIELDS if isinstance(delta.get(name), str) and delta[name]), "")
-        return self._think(delta[name], f"{THOUGHT_PREFIX}{name}") if name else b""
+        return self._think(delta[name], name) if name else b""
 
     def _reasoning_details(self, delta: Fields) -> bytes:
         if any(delta.get(name) for name in THOUGHT_FIELDS):
@@ -121,15 +124,17 @@ class ChatDecoder:
         details = _objects(delta["reasoning_details"])
         return b"".join([self._think(_text(one.get("text") or one.get("summary")), "") for one in details])
 
-    def _think(self, text: str, mark: str) -> bytes:
+    def _think(self, text: str, field: str) -> bytes:
         if text:
-            self._thought = mark
+            self._thoughts.append(text)
+            self._field = field
         return self.writer.reasoning(text)
 
     def _thought_out(self) -> bytes:
-        """Ends the reasoning that is open, with its mark: what comes next would end it without."""
-        mark, self._thought = self._thought, ""
-        return self.writer.reasoning_done(mark)
+        """Ends the reasoning that is open, signed: what comes next would end it without."""
+        thought, self._thoughts = "".join(self._thoughts), []
+        is_signed = thought and self._field
+        return self.writer.reasoning_done(wrap(KIND, {"field": self._field, "text": thought}) if is_signed else "")
 
     def _content(self, delta: Fields) -> bytes:
         content = delta["content"]

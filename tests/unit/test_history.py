@@ -83,10 +83,18 @@ def test_an_id_may_be_used_again():
     ]
 
 
-def test_a_result_without_a_call_is_a_loss():
+def test_calls_and_results_match():
+    """pains.md P27, conformance 55: a call without a result gets one, a result without a call is what the user says."""
+    history, losses = encoded([HI, output("nobody"), call("a"), HI])
+    assert [turn.role for turn in history.turns] == [USER, ASSISTANT, USER]
+    assert "done" in [part["text"] for part in history.turns[0].parts]
+    assert history.turns[2].results == [{"result": ("a", "f", "[interrupted]")}]
+    assert [(loss.path, loss.what) for loss in losses] == [("input[1]", "changed"), ("input[2]", "changed")]
+
+
+def test_a_search_result_without_a_call_is_a_loss():
     """It can't be sent, and it does not vanish in silence."""
-    history, losses = encoded([HI, output("nobody")])
-    assert [turn.role for turn in history.turns] == [USER]
+    _, losses = encoded([HI, {"type": "tool_search_output", "call_id": "nobody", "tools": []}])
     assert [(loss.path, loss.what) for loss in losses] == [("input[1]", "dropped")]
 
 

@@ -1,8 +1,8 @@
 """A canonical conversation as turns of alternating roles, for providers that know nothing else (Messages, Gemini).
 
 HistoryEncoder reads the items of ``input`` once for both: what opens as system or developer text is kept apart, texts
-of one side are joined to one turn, each result of a tool stands in the turn right after its call. A protocol's own
-encoder overrides the hooks that write the parts of a turn.
+of one side are joined to one turn, each call has one result (repair.py), which stands in the turn right after it. A
+protocol's own encoder overrides the hooks that write the parts of a turn.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 from mitmcodex.wire.codec import ACCOUNT_KEY, Loss
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.reading import Reading, wrong
+from mitmcodex.wire.repair import repaired
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.toolbox import Tool, Toolbox, wrapped
 
@@ -109,7 +110,9 @@ class HistoryEncoder:
             items = [{"role": USER, "content": items}]
         if items is not None and not isinstance(items, list):
             raise wrong("input", "must be a text or a list")
-        for index, value in enumerate(items or []):
+        matched, losses = repaired(items or [])
+        self._losses += losses
+        for index, value in enumerate(matched):
             self._add(value, f"input[{index}]")
         self._open_with_user()
 

@@ -47,6 +47,9 @@ class Told(EventEncoder):
     def annotation(self, item: Item, annotation: dict[str, Any]) -> bytes:
         return self._note("annotation", item.number, annotation["url"])
 
+    def image_partial(self, item: Item, event: dict[str, Any]) -> bytes:
+        return self._note("image_partial", item.number, event["partial_image_b64"])
+
     def message_done(self, item: Item, whole: dict[str, Any]) -> bytes:
         return self._note("message_done", item.number)
 
@@ -155,3 +158,12 @@ def test_the_end_comes_once():
     cut.feed(event("output_text.delta", item_id="a", delta="half"))
     cut.finish()
     assert cut.hooks[-1] == ("failed", "stream_incomplete") and cut.is_cut
+
+
+def test_a_partial_image_is_told_when_there_is_one():
+    """An event without its base64 shows nothing."""
+    encoder = Told()
+    kind = "response.image_generation_call.partial_image"
+    encoder.feed(event(kind, output_index=0, item_id="ig_1", partial_image_b64="AA", partial_image_index=0))
+    encoder.feed(event(kind, output_index=0, item_id="ig_1", partial_image_b64=None))
+    assert encoder.hooks == [("begin",), ("image_partial", 0, "AA")]

@@ -9,6 +9,8 @@ from mitmcodex.wire import (
     gemini_reply,
     gemini_request,
     gemini_upstream,
+    images_reply,
+    images_request,
     messages_reply,
     messages_request,
     messages_upstream,
@@ -29,6 +31,7 @@ _CODECS: tuple[Codec, ...] = (
     Codec("chat", chat_request.decode_request, chat_reply.ChatEncoder, chat_reply.encode_response),
     Codec("messages", messages_request.decode_request, messages_reply.MessagesEncoder, messages_whole.encode_response),
     Codec("gemini", gemini_request.decode_request, gemini_reply.GeminiEncoder, gemini_reply.encode_response),
+    Codec("images", images_request.decode_request, images_reply.ImagesEncoder, images_reply.encode_response),
     Codec("ollama", ollama_request.decode_request, ollama_reply.OllamaEncoder, ollama_reply.encode_response),
 )  # fmt: skip
 _REVERSES: tuple[Reverse, ...] = (

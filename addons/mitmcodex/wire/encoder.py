@@ -113,6 +113,10 @@ class EventEncoder:
         """A web_search_call."""
         return b""
 
+    def image_partial(self, item: Item, event: Fields) -> bytes:
+        """An unfinished image: ``partial_image_b64``, never empty, and ``partial_image_index``."""
+        return b""
+
     def image_done(self, item: Item, whole: Fields) -> bytes:
         """An image_generation_call with its ``result``."""
         return b""
@@ -271,6 +275,11 @@ class EventEncoder:
         item.sent.add(("arguments", 0))
         return self.call_delta(item, delta)
 
+    def _read_partial_image(self, event: Fields) -> bytes:
+        if not _text(event.get("partial_image_b64")):
+            return b""
+        return self._begun() + self.image_partial(self._item(event), event)
+
     def _read_item_done(self, event: Fields) -> bytes:
         whole = _object(event.get("item"))
         return self._begun() + self._done(self._item(event, whole), whole, event)
@@ -352,6 +361,7 @@ class EventEncoder:
         "response.reasoning_text.done": _read_reasoning_done,
         "response.function_call_arguments.delta": _read_arguments,
         "response.custom_tool_call_input.delta": _read_arguments,
+        "response.image_generation_call.partial_image": _read_partial_image,
         "response.output_item.done": _read_item_done,
         "response.completed": _read_end,
         "response.incomplete": _read_end,

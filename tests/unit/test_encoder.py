@@ -162,8 +162,7 @@ def test_the_end_comes_once():
 
 def test_a_partial_image_is_told_when_there_is_one():
     """An event without its base64 shows nothing."""
-    encoder = Told()
-    kind = "response.image_generation_call.partial_image"
-    encoder.feed(event(kind, output_index=0, item_id="ig_1", partial_image_b64="AA", partial_image_index=0))
-    encoder.feed(event(kind, output_index=0, item_id="ig_1", partial_image_b64=None))
-    assert encoder.hooks == [("begin",), ("image_partial", 0, "AA")]
+    place = {"output_index": 0, "item_id": "ig_1"}
+    shown = event("image_generation_call.partial_image", **place, partial_image_b64="AA", partial_image_index=0)
+    empty = event("image_generation_call.partial_image", **place, partial_image_b64=None)
+    assert hooks(shown + empty) == [("begin",), ("image_partial", 0, "AA")]

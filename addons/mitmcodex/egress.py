@@ -176,7 +176,7 @@ class Egress:
             await exchange.emit(last)
             await exchange.emit(End())
         else:
-            await exchange.emit(Failed(error.message))
+            await exchange.emit(Failed(error.message, error))
 
     def _error_reply(self, exchange: Exchange, error: WireError) -> Reply:
         if self._process.current.secure:

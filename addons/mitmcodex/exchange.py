@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from mitmcodex.upstream.resolution import Resolution
     from mitmcodex.upstream.transport import ConnectionKey
     from mitmcodex.wire.codec import Decoded, Loss, StreamEncoder
+    from mitmcodex.wire.errors import WireError
     from mitmcodex.wire.limits import Limiter
+    from mitmcodex.wire.restore import Restore
     from mitmcodex.wire.shapes import Fields
 
 Pairs = list[tuple[str, str]]
@@ -38,6 +40,7 @@ class Admission:
     shows nothing of it."""
 
     listener: str = "main"
+    """main | ollama | internal (a call of our own, without a client)"""
     protocol: str = "responses"
     """The codec whose form the answers (errors too) take: a key of ``wire.CODECS``."""
     call: str = ""
@@ -67,7 +70,7 @@ class Canonical:
     """The call in canonical form: Responses JSON for generations, the raw body for all other calls."""
 
     call: str
-    """What is asked of the provider: responses | compact | models | images | side."""
+    """What is asked of the provider: responses | compact | models | images/generations | images/edits | side."""
     decoded: Decoded
     """With empty fields for calls that are neither generation nor compaction."""
     body: bytes | None
@@ -105,6 +108,8 @@ class Form:
     query: str = ""
     is_lite: bool = False
     """The Lite contract holds (protocol.md 2.3)."""
+    restore: Restore | None = None
+    """Undoes in the answer what was changed reversibly in the request."""
 
 
 @dataclass(slots=True)
@@ -152,6 +157,8 @@ class Failed:
     """The answer broke and can't be ended in the client's protocol: its connection (HTTP/2: stream) is cut."""
 
     message: str
+    error: WireError | None = None
+    """The same, for a leg that can still tell it."""
 
 
 Emission = Head | bytes | End | Failed
@@ -173,11 +180,14 @@ class Exchange:
 
     | field      | written by                                                       |
     |------------|------------------------------------------------------------------|
+    | leg        | the seam, then fanout                                            |
+    | choice     | fanout                                                           |
+    | siblings   | fanout                                                           |
     | parsed     | alias                                                            |
     | resolution | alias                                                            |
     | provider   | egress, then alias                                               |
     | canonical  | translate                                                        |
-    | losses     | egress (cleared), then alias, translate, remember, emulate, adapt |
+    | losses     | egress (cleared), then alias, translate, fanout, remember, emulate, adapt |
     | encoder    | translate                                                        |
     | history    | remember                                                         |
     | limiter    | emulate                                                          |
@@ -187,7 +197,7 @@ class Exchange:
     | identity   | identity                                                         |
     | request    | identity                                                         |
     | upstream   | egress                                                           |
-    | reply      | egress (the upstream's head), then adapt, classify, credentials, translate |
+    | reply      | egress (the upstream's head), then adapt, classify, credentials, translate, enlist |
     | body       | egress (the upstream's bytes), then adapt, classify, emulate, remember, translate |
     | attempt    | egress                                                           |
     | retry      | egress (cleared), then credentials, classify, translate          |
@@ -205,6 +215,8 @@ class Exchange:
     started_at: float = field(default_factory=time.time)
     choice: int = 0
     """Which of a request's ``n`` answers this is."""
+    siblings: tuple[Exchange, ...] = ()
+    """Of the first of ``n``: the others."""
     parsed: Fields | None = None
     """The client's body as JSON; None where the call is none that has a model."""
     resolution: Resolution | None = None
@@ -259,5 +271,6 @@ class Exchange:
 
     def cancel(self) -> None:
         """The client is gone, the flow was killed or the proxy stops: ends the upstream call at once."""
-        if self.task is not None and not self.task.done():
-            self.task.cancel()
+        for exchange in (self, *self.siblings):
+            if exchange.task is not None and not exchange.task.done():
+                exchange.task.cancel()

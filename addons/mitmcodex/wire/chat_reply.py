@@ -18,14 +18,13 @@ KEEPALIVE = b": keepalive\n\n"
 
 class ChatEncoder(ChatAnswer):
     """Sans-IO. Of a request with ``n`` > 1 each encoder is a part, which leaves out what stands once in a stream: the
-    usage chunk and [DONE]. Who joins the parts adds ``end_of(parts)``, and gives each the same id and time by its
-    context."""
+    usage chunk and [DONE]. Who joins the parts adds ``end_of(parts)``, and gives them one ``head``."""
 
     def __init__(self, decoded: Decoded, context: ReplyContext) -> None:
         super().__init__(decoded, context)
         self.is_part = decoded.n > 1
         self.head: Fields = {}
-        """What all chunks have in common."""
+        """What all chunks have in common; the first of several parts fills it."""
         self._before_text = self._after_text = b""
 
     @property
@@ -33,7 +32,8 @@ class ChatEncoder(ChatAnswer):
         return self._reply.includes_usage
 
     def begin(self, response: Fields) -> bytes:
-        self.head = _head("chat.completion.chunk", self._context)
+        if not self.head:
+            self.head.update(_head("chat.completion.chunk", self._context))
         chunk = self._chunk({"content": ""})
         self._before_text, _, self._after_text = chunk.rpartition(b'""')
         return super().begin(response)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mitmcodex.wire.codec import Decoded, ReplyContext
@@ -19,12 +20,18 @@ from mitmcodex.wire.whole_calls import WholeCallEncoder
 _REASONS = {"max_output_tokens": "MAX_TOKENS", "content_filter": "SAFETY"}
 """Of an incomplete response; any other: OTHER."""
 
+NEXT = b",\n"
+"""Between the elements of an array."""
+
 
 class GeminiEncoder(WholeCallEncoder):
     """Chunks as server-sent events, or as the elements of one JSON array that grows.
 
     A signature rides on the first call after its reasoning, for that is the part which all clients send back; without
     a call on the last part.
+
+    Of a request with ``candidateCount`` > 1 each encoder is a part, which leaves out the usage and an array's brackets.
+    Who joins the parts adds ``opened`` and ``end_of(parts)``, and gives them one ``head``.
     """
 
     def __init__(self, decoded: Decoded, context: ReplyContext) -> None:
@@ -32,10 +39,15 @@ class GeminiEncoder(WholeCallEncoder):
         reply = decoded.reply if isinstance(decoded.reply, GeminiReply) else GeminiReply()
         self._context = context
         self._reply = reply
-        if reply.is_array:
+        self.is_array = reply.is_array
+        if self.is_array:
             self.content_type = "application/json; charset=utf-8"
-        self._opening, self._closing = (b"[", b"") if reply.is_array else (b"data: ", b"\n\n")
-        self._envelope: Fields = {}
+        self.is_part = decoded.n > 1
+        self.head: Fields = {}
+        """What all chunks have in common; the first of several parts fills it."""
+        self.usage: Fields | None = None
+        """Known at the end."""
+        self._opening, self._closing = (NEXT if self.is_part else b"[", b"") if self.is_array else (b"data: ", b"\n\n")
         self._before = self._after = b""
         """Of a chunk with one text: all but the text."""
         self._signature = ""
@@ -51,20 +63,27 @@ class GeminiEncoder(WholeCallEncoder):
 
     def _framed(self, line: bytes) -> bytes:
         sent = self._opening + line + self._closing
-        if self._reply.is_array:
-            self._opening = b",\n"
+        if self.is_array:
+            self._opening = NEXT
         return sent
 
+    def chunk(self, candidates: list[Fields], usage: Fields | None = None) -> bytes:
+        counted = {"usageMetadata": usage} if usage else {}
+        return self._frame({"candidates": candidates, **counted, **self.head})
+
     def _parts(self, *parts: Fields, **further: Any) -> bytes:
-        candidate = {"content": {"parts": [*parts], "role": "model"}, "index": self._context.choice, **further}
-        return self._frame({"candidates": [candidate], **self._envelope})
+        return self.chunk([self._candidate(*parts, **further)])
+
+    def _candidate(self, *parts: Fields, **further: Any) -> Fields:
+        return {"content": {"parts": [*parts], "role": "model"}, "index": self._context.choice, **further}
 
     def begin(self, response: Fields) -> bytes:
         told = response.get("id")
         name = told if isinstance(told, str) and told else self._context.new_id()
-        self._envelope = {"modelVersion": self._context.model, "responseId": name}
+        if not self.head:
+            self.head.update(modelVersion=self._context.model, responseId=name)
         self._before = b'{"candidates":[{"content":{"parts":[{"text":'
-        self._after = b'}],"role":"model"},"index":%d}],%b' % (self._context.choice, one_line(self._envelope)[1:])
+        self._after = b'}],"role":"model"},"index":%d}],%b' % (self._context.choice, one_line(self.head)[1:])
         return b""
 
     # -- content ----------------------------------------------------------------------------------
@@ -129,11 +148,10 @@ class GeminiEncoder(WholeCallEncoder):
         grounding = self._grounding.metadata()
         if grounding:
             further["groundingMetadata"] = grounding
-        usage = _usage(response.get("usage"))
-        if usage:
-            self._envelope = {"usageMetadata": usage, **self._envelope}
+        self.usage = _usage(response.get("usage"))
         # google-genai's chats forget a turn whose last chunk has no part.
-        return sent + self._parts(self._signed({"text": ""}), **further) + self._array_end()
+        last = self._candidate(self._signed({"text": ""}), **further)
+        return sent + self.chunk([last], None if self.is_part else self.usage) + self._end()
 
     def _reason(self, response: Fields) -> str:
         if response.get("status") == "incomplete":
@@ -144,14 +162,14 @@ class GeminiEncoder(WholeCallEncoder):
         return "SAFETY" if self._has_refused else "STOP"
 
     def failed(self, error: WireError) -> bytes:
-        return self._frame(error_body(error)) + self._array_end()
+        return self._frame(error_body(error)) + self._end()
 
-    def _array_end(self) -> bytes:
-        return b"]" if self._reply.is_array else b""
+    def _end(self) -> bytes:
+        return b"" if self.is_part else end_of_array(self)
 
     def idle(self) -> bytes:
         """A comment would kill google-genai (conformance 48)."""
-        return b" " if self._reply.is_array else b"\n"
+        return b" " if self.is_array else b"\n"
 
 
 class _Whole(GeminiEncoder):
@@ -159,6 +177,7 @@ class _Whole(GeminiEncoder):
 
     def __init__(self, decoded: Decoded, context: ReplyContext) -> None:
         super().__init__(decoded, context)
+        self.is_part = False
         self.chunks: list[Fields] = []
 
     def _frame(self, chunk: Fields) -> bytes:
@@ -180,6 +199,34 @@ def encode_response(response: Fields, decoded: Decoded, context: ReplyContext) -
     answer = whole.chunks[-1]
     answer["candidates"][0]["content"]["parts"] = parts or [{"text": ""}]
     return answer
+
+
+def join_responses(parts: Sequence[Fields]) -> Fields:
+    """The answers to a request with ``candidateCount`` > 1, each with its index, as one; at least one part."""
+    usages = [part["usageMetadata"] for part in parts if "usageMetadata" in part]
+    joined = {**parts[0], "candidates": [candidate for part in parts for candidate in part["candidates"]]}
+    return {**joined, "usageMetadata": _sum(usages)} if usages else joined
+
+
+def opened(data: bytes) -> bytes:
+    """The first chunk of joined parts: of an array it has the bracket before it."""
+    return b"[" + data.removeprefix(NEXT) if data.startswith(NEXT) else data
+
+
+def end_of(parts: Sequence[GeminiEncoder]) -> bytes:
+    """What follows the candidates of joined parts: a chunk with the usage of all, an array's bracket. Like each last
+    chunk it has a part."""
+    usages = [part.usage for part in parts if part.usage]
+    last = {"content": {"parts": [{"text": ""}], "role": "model"}, "index": 0}
+    return (parts[0].chunk([last], _sum(usages)) if usages else b"") + end_of_array(parts[0])
+
+
+def end_of_array(part: GeminiEncoder) -> bytes:
+    return b"]" if part.is_array else b""
+
+
+def _sum(usages: Sequence[Fields]) -> Fields:
+    return {key: sum(usage[key] for usage in usages) for key in usages[0]}
 
 
 def _join(parts: list[Fields], part: Fields) -> None:

@@ -74,6 +74,12 @@ def test_context_overflow_makes_claude_code_compact(detail, message):
     assert json.loads(reply.body)["error"] == {"type": "request_too_large", "message": message}
 
 
+def test_words_of_overflow_are_not_said_twice():
+    """pains P31: the real service's own message goes on as it is."""
+    error = WireError("invalid_request", "Prompt is too long", code="context_length_exceeded")
+    assert error_body(error)["error"]["message"] == "Prompt is too long"
+
+
 def test_overflow_inside_a_stream_is_the_same_error():
     """pains P31: as the backend tells it, by response.failed."""
     event = {"type": "response.failed", "response": {"error": {"code": "context_length_exceeded", "message": "Long."}}}

@@ -208,6 +208,54 @@ def test_a_top_level_error_event_in_both_forms():
     assert flat.error.as_object() == deep.error.as_object()
 
 
+OVERFLOWS = {
+    "anthropic": ("prompt is too long: 210000 tokens > 200000 maximum", 210000, 200000),
+    "anthropic without numbers": ("Prompt is too long", None, None),
+    "gemini": (
+        "The input token count (1048577) exceeds the maximum number of tokens allowed (1048576).",
+        1048577,
+        1048576,
+    ),
+    "vllm": ("This model's maximum context length is 4096 tokens. You requested 5000 tokens.", None, 4096),
+    "chat": (
+        "This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens.",
+        5000,
+        4096,
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "tokens", "limit"), OVERFLOWS.values(), ids=OVERFLOWS)
+@pytest.mark.parametrize("status", [400, 413])
+def test_overflow_is_known_by_its_words(status, message, tokens, limit):
+    """pains P31: services without a code for it; each client's form wants the code, Claude Code the numbers."""
+    event = of_event({"type": "error", "error": {"type": "invalid_request_error", "message": message}})
+    for verdict in (head(status, {"error": {"message": message}}), event):
+        assert (verdict.kind, verdict.error.status_for(False), verdict.error.message) == ("refused", 400, message)
+        shown = verdict.error.as_object()
+        assert (shown["code"], shown.get("tokens"), shown.get("limit")) == ("context_length_exceeded", tokens, limit)
+
+
+def test_a_limit_that_names_the_context_stays_a_limit():
+    """The words count only where nothing says overload or a limit of the rate."""
+    assert head(429, {"error": {"message": "maximum context length is 5 tokens a minute"}}).kind == "rate_limited"
+
+
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e400", "1" + "0" * 400, "1e300", '"soon"', "[1]"])
+@pytest.mark.parametrize("key", ["resets_in_seconds", "resets_at"])
+def test_a_reset_that_nobody_can_wait_for_counts_as_none(key, number):
+    """Python's JSON reads all of these: no exception, no delay, and no JSON that other readers refuse."""
+    body = f'{{"error":{{"type":"usage_limit_reached","message":"m","{key}":{number}}}}}'.encode()
+    for verdict in (head(429, body), failed("usage_limit_reached", **{key: json.loads(number)})):
+        assert (verdict.kind, verdict.delay_s, verdict.error.headers) == ("usage_limit", 0, [])
+        json.dumps(verdict.error.as_object(), allow_nan=False)
+
+
+def test_a_delay_in_words_that_nobody_can_wait_for_counts_as_none():
+    """As many digits as one likes: no exception."""
+    assert head(429, {"error": {"message": "try again in " + "9" * 500 + "s"}}).error.headers == []
+
+
 @pytest.mark.parametrize("event", [{"type": "response.failed"}, {"type": "error"}, {"type": "error", "error": [1]}])
 def test_a_failure_without_words_is_still_one(event):
     """Odd shapes are judged, never an exception."""
@@ -229,6 +277,8 @@ def test_odd_error_bodies_are_judged_by_their_status(body):
         ([("retry-after", "Fri, 20 Nov 2026 18:40:30 GMT")], 30),
         ([("retry-after", "-5")], 0),
         ([("retry-after", "inf")], 0),
+        ([("retry-after", "nan")], 0),
+        ([("retry-after", "1e300")], 0),
         ([("retry-after", "soon")], 0),
     ],
 )

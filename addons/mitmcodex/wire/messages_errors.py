@@ -46,4 +46,5 @@ def _message(error: WireError) -> str:
     tokens, limit = error.detail.get("tokens"), error.detail.get("limit")
     if tokens and limit:
         return f"prompt is too long: {tokens} tokens > {limit} maximum"
-    return f"prompt is too long: {error.message}"
+    said = "prompt is too long" in error.message.lower()
+    return error.message if said else f"prompt is too long: {error.message}"

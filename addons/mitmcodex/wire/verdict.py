@@ -33,9 +33,10 @@ _QUOTA_CODES = frozenset(("insufficient_quota", "organization_spend_limit_exceed
 _OVERLOAD_CODES = frozenset(
     ("server_is_overloaded", "service_unavailable_error", "overloaded_error", "overloaded", "slow_down")
 )
+OVERFLOW = "context_length_exceeded"
 _REFUSAL_CODES = frozenset(
     (
-        "context_length_exceeded",
+        OVERFLOW,
         "invalid_prompt",
         "cyber_policy",
         "bio_policy",
@@ -49,10 +50,19 @@ _REFUSAL_CODES = frozenset(
 _AT_CAPACITY = re.compile(r"(?i)selected model is at capacity")
 _USAGE_TEXT = re.compile(r"(?i)\busage limit (?:has been )?reached|hit your usage limit")
 _TRY_AGAIN = re.compile(r"(?i)try again in\s*(\d+(?:\.\d+)?)\s*(ms|s)")
+_TOO_LONG = (
+    re.compile(r"(?i)prompt is too long(?:: (?P<tokens>\d+) tokens > (?P<limit>\d+) maximum)?"),
+    re.compile(r"(?:\((?P<tokens>\d+)\) )?exceeds the maximum number of tokens(?: allowed \((?P<limit>\d+)\))?"),
+    re.compile(r"maximum context length is (?P<limit>\d+) tokens(?:.*?resulted in (?P<tokens>\d+) tokens)?"),
+)
+"""How services that have no code for it word an overflow of the context: Anthropic, Gemini, vLLM."""
 _CHALLENGE = re.compile(rb"Just a moment|_?cf_chl|Attention Required|Sorry, you have been blocked|cf-error-details")
 
 # 4xx with a status of their own in our vocabulary; any other 4xx is an invalid request with the upstream's status.
 _CLIENT_KINDS = {402: "forbidden", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+# Python's JSON reads Infinity, NaN and numbers of any length; beyond this one nobody counts exactly.
+_LARGEST = 2**53
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -131,14 +141,18 @@ def retry_after_s(headers: Pairs, now: float) -> float:
     values = {name.lower(): value.strip() for name, value in reversed(headers)}
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            seconds = float(values.get(name, "")) * unit
+            return _wait_s(float(values.get(name, "")) * unit)
         except ValueError:
             continue
-        return max(0.0, seconds) if math.isfinite(seconds) else 0.0
     try:
-        return max(0.0, parsedate_to_datetime(values.get("retry-after", "")).timestamp() - now)
+        return _wait_s(parsedate_to_datetime(values.get("retry-after", "")).timestamp() - now)
     except (ValueError, OverflowError):
         return 0.0
+
+
+def _wait_s(seconds: float) -> float:
+    """0 for what nobody can wait."""
+    return seconds if 0 < seconds <= _LARGEST else 0.0
 
 
 def _of_limits(report: _Report) -> Verdict | None:
@@ -179,6 +193,8 @@ def _of_status(report: _Report) -> Verdict:
     if status < 400:
         text = f"The upstream answered with a redirect ({status}). Check the provider's base_url."
         return Verdict("failed", WireError("misdirected", text))
+    if overflow := _overflow(report):
+        return overflow
     kind = _CLIENT_KINDS.get(status, "invalid_request")
     text = text or f"The upstream answered {status}."
     error = WireError(kind, text, status=status, code=report.code, param=report.param, detail=report.detail)
@@ -188,11 +204,26 @@ def _of_status(report: _Report) -> Verdict:
 def _of_code(report: _Report) -> Verdict:
     """A failure inside a stream: its status is ours to choose (protocol.md 5.6)."""
     text = report.message or "The upstream could not finish the response."
+    if overflow := _overflow(report):
+        return overflow
     if report.has(_REFUSAL_CODES) or report.code.startswith("invalid_audio"):
         error = WireError("invalid_request", text, code=report.code, param=report.param)
         return Verdict("refused", error, pass_through=True)
     kind = "stream_incomplete" if report.code == "stream_incomplete" else "upstream_failed"
     return Verdict("failed", WireError(kind, text, code=report.code), pass_through=True)
+
+
+def _overflow(report: _Report) -> Verdict | None:
+    """Too much for the model's context, by the code or by the words: each client protocol has a form of its own for it,
+    which some clients answer by compacting (pains.md P31)."""
+    found = next((match for pattern in _TOO_LONG if (match := pattern.search(report.message))), None)
+    if not found and report.code != OVERFLOW:
+        return None
+    counts = {key: int(digits) for key, digits in found.groupdict().items() if digits} if found else {}
+    detail = {**report.detail, **counts}
+    text = report.message or "The input does not fit into the model's context."
+    error = WireError("invalid_request", text, code=OVERFLOW, param=report.param, detail=detail)
+    return Verdict("refused", error, pass_through=True)
 
 
 def _is_cloudflare(status: int, headers: Pairs, body_prefix: bytes) -> bool:
@@ -220,7 +251,8 @@ def _report(status: int, body: Any, delay_s: float, now: float) -> _Report:
         detail = body.get("detail") if isinstance(body, dict) else None
         error = detail if isinstance(detail, dict) else {"message": error or detail}
     message = _text(error.get("message"))[:_MESSAGE_LIMIT]
-    kept = {key: error[key] for key in ("plan_type", "resets_at", "resets_in_seconds") if error.get(key) is not None}
+    told = {key: error.get(key) for key in ("plan_type", "resets_at", "resets_in_seconds")}
+    kept = {key: value for key, value in told.items() if isinstance(value, str) or _is_number(value)}
     param = error.get("param")
     return _Report(
         status,
@@ -233,16 +265,21 @@ def _report(status: int, body: Any, delay_s: float, now: float) -> _Report:
     )
 
 
+def _is_number(value: object) -> bool:
+    """One that can be counted with, and that every reader of JSON knows."""
+    return isinstance(value, int | float) and abs(value) <= _LARGEST
+
+
 def _delay_s(detail: dict[str, object], message: str, now: float) -> float:
     seconds, moment = detail.get("resets_in_seconds"), detail.get("resets_at")
     if isinstance(seconds, int | float):
-        return max(0.0, float(seconds))
+        return _wait_s(float(seconds))
     if isinstance(moment, int | float):
-        return max(0.0, moment - now)
+        return _wait_s(moment - now)
     match = _TRY_AGAIN.search(message)
     if not match:
         return 0.0
-    return float(match[1]) * (0.001 if match[2].lower() == "ms" else 1.0)
+    return _wait_s(float(match[1]) * (0.001 if match[2].lower() == "ms" else 1.0))
 
 
 def _parsed(body: bytes) -> Any:

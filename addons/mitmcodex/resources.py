@@ -18,6 +18,7 @@ from mitmcodex.state import credentials
 from mitmcodex.state.cookies import CookieJar
 from mitmcodex.state.credentials import CredentialStore
 from mitmcodex.state.installations import installation_id
+from mitmcodex.state.responses import ResponseStore
 from mitmcodex.upstream import fingerprint
 from mitmcodex.upstream.curl import CurlTransport
 from mitmcodex.upstream.demo import DemoTransport
@@ -38,6 +39,7 @@ class Resources:
         self._process = process
         self._profiles: dict[str, Profile] = {}
         self._installations: dict[ConnectionKey, str] = {}
+        self._responses: dict[int, ResponseStore] = {}
 
     def transport(self, identity: WireIdentity, provider: Provider) -> Transport:
         transports = self._process.transports
@@ -61,6 +63,14 @@ class Resources:
         if (ref, kind) not in stores:
             stores[ref, kind] = credentials.store_for(ref, kind, self._process.stdin_key)
         return stores[ref, kind]
+
+    def responses(self) -> ResponseStore:
+        """The responses that are kept here; by their bound, which a live edit may change."""
+        settings = self._process.current
+        bound = settings.response_store_max_bytes
+        if bound not in self._responses:
+            self._responses = {bound: ResponseStore(settings.state_dir / "responses", bound)}
+        return self._responses[bound]
 
     def profile(self, name: str) -> Profile:
         """Raises ProfileError."""

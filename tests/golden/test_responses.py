@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from mitmcodex.wire.codec import Decoded, ReplyContext
 from mitmcodex.wire.error_replies import reply_for
 from mitmcodex.wire.fold import Folder
-from mitmcodex.wire.responses_reply import ResponsesEncoder
+from mitmcodex.wire.responses_reply import ResponsesEncoder, encode_response
 
 FOLDER = Path(__file__).parent / "responses"
-CASES = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
+CASES = sorted(path.parent.name for path in FOLDER.glob("*/upstream.sse"))
 
 
 @pytest.fixture(params=CASES)
@@ -26,14 +27,15 @@ def encoded(chunks: list[bytes], is_codex: bool) -> bytes:
 
 
 def folded(data: bytes) -> bytes:
-    """The status and body that a client without ``stream`` gets, as a file that people can read."""
+    """The status and body that a client without ``stream`` gets that is not Codex, as a file that people can read."""
     folder = Folder()
     folder.feed(data)
     if error := folder.error:
         reply = reply_for(error, "responses", is_codex=False)
         shown = {"status": reply.status, "body": json.loads(reply.body)}
     else:
-        shown = {"status": 200, "body": folder.result()}
+        asked = ReplyContext(model="asked-model")
+        shown = {"status": 200, "body": encode_response(folder.result(), Decoded({}), asked)}
     return (json.dumps(shown, indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -70,7 +72,7 @@ def test_law_folding_the_stream_gives_the_whole(case, is_codex):
 
 
 def test_law_numbers_rise(case):
-    """conformance.md 28: sequence numbers grow strictly, on events made here too; one event ends each stream."""
+    """conformance 28: sequence numbers grow strictly, on events made here too; one event ends each stream."""
     data = encoded([(case / "upstream.sse").read_bytes()], is_codex=False)
     lines = [line.removeprefix(b"data: ") for line in data.splitlines() if line.startswith(b"data: {")]
     events = [json.loads(line) for line in lines]
@@ -79,3 +81,12 @@ def test_law_numbers_rise(case):
     assert events[0]["type"] == "response.created"
     terminal = ("response.completed", "response.incomplete", "response.failed")
     assert [event["type"] in terminal for event in events] == [False] * (len(events) - 1) + [True]
+
+
+def test_law_one_model_name(case):
+    """conformance 2, seeds S96, S103: every response carries the name that the client asked for, whatever the upstream
+    calls it."""
+    data = encoded([(case / "upstream.sse").read_bytes()], is_codex=False)
+    lines = [line.removeprefix(b"data: ") for line in data.splitlines() if line.startswith(b"data: {")]
+    responses = [event["response"] for event in map(json.loads, lines) if "response" in event]
+    assert {response["model"] for response in responses} == {"asked-model"}

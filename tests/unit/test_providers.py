@@ -105,3 +105,25 @@ def test_a_path_that_is_not_plain_leads_nowhere(side_path: str) -> None:
 def test_a_reference_says_where_a_secret_lies(ref: CredentialRef, text: str) -> None:
     """A person reads it in the start block."""
     assert str(ref) == text
+
+
+@pytest.mark.parametrize("kind", ["openai", "azure", "responses"])
+def test_kept_responses_are_asked_of_who_keeps_them(kind: str) -> None:
+    """conformance 33: by their id and what is asked of them."""
+    provider = Provider("work", kind, f"{HOST}/v1?a=b")
+    assert upstream_url(provider, Target("stored", "resp_1")) == f"{HOST}/v1/responses/resp_1?a=b"
+    target = Target("stored", "resp_1", "limit=2", action="input_items")
+    assert upstream_url(provider, target) == f"{HOST}/v1/responses/resp_1/input_items?a=b&limit=2"
+
+
+@pytest.mark.parametrize("kind", ["chatgpt", "chat", "messages", "gemini"])
+def test_who_keeps_no_responses_is_not_asked(kind: str) -> None:
+    """It has no such path."""
+    assert upstream_url(Provider("work", kind, f"{HOST}/v1"), Target("stored", "resp_1")) is None
+
+
+@pytest.mark.parametrize(("id", "path"), [("a/../b?c#d", "a%2F..%2Fb%3Fc%23d"), (".", None), ("..", None)])
+def test_an_id_stays_one_segment(id: str, path: str | None) -> None:
+    """A client chooses it, the base is not its to leave."""
+    url = upstream_url(Provider("work", "openai", f"{HOST}/v1"), Target("stored", id))
+    assert url == (path and f"{HOST}/v1/responses/{path}")

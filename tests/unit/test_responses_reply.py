@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mitmcodex.wire import responses_reply
+from mitmcodex.wire.codec import Decoded, ReplyContext
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.responses_reply import CODEX_KEEPALIVE, PUBLIC_KEEPALIVE, ResponsesEncoder
 from mitmcodex.wire.sse import FRAME_LIMIT, FrameSplitter, event_of, event_type
@@ -241,3 +242,57 @@ def test_a_cut_inside_an_oversize_frame_is_closed_first(is_codex):
     in_chunks(whole, CREATED + oversize("response.completed"))
     assert whole.terminal == "response.completed"
     assert whole.finish() == b""
+
+
+LIFECYCLE = [
+    sse("response.created", sequence_number=0, response={"id": "r", "model": "m-2026-01-01", "instructions": "ours"}),
+    sse("response.in_progress", sequence_number=1, response={"id": "r", "model": "m-2026-01-01", "store": False}),
+    sse("response.completed", sequence_number=2, response={"id": "r", "model": "m-2026-01-01", "output": [{"a": 1}]}),
+]
+TOLD = {"instructions": None, "store": True, "metadata": {"a": "b"}}
+
+
+def test_every_response_repeats_the_request_as_the_client_wrote_it():
+    """conformance 2, seeds S96, S103: its own name of the model, also on the way; instructions that were added and what
+    the provider was not told come out as they went in."""
+    encoder = ResponsesEncoder(is_codex=False, model="m", told=TOLD)
+    told = [event["response"] for event in events(b"".join(map(encoder.feed, LIFECYCLE)))]
+    assert [response["model"] for response in told] == ["m", "m", "m"]
+    assert [(r.get("instructions"), r["store"], r["metadata"]) for r in told] == [(None, True, {"a": "b"})] * 3
+    assert told[-1]["output"] == [{"a": 1}]
+
+
+def test_codex_reads_what_the_upstream_wrote():
+    """Not a byte is changed for it, its model's name neither."""
+    encoder = ResponsesEncoder(is_codex=True, model="m", told=TOLD)
+    assert [encoder.feed(frame) for frame in LIFECYCLE] == LIFECYCLE
+
+
+def test_frames_that_say_it_already_pass_as_they_are():
+    """Byte for byte: they are not written again."""
+    odd = b'data: {"type":"response.created",  "response":{ "id":"r","model":"m" }}\n\n'
+    assert ResponsesEncoder(is_codex=False, model="m", told={"instructions": None}).feed(odd) == odd
+
+
+def test_what_the_request_says_may_become_known_until_the_first_event():
+    """A stage behind the one that makes the encoder finds out whether the response is kept."""
+    told = {"store": False}
+    encoder = ResponsesEncoder(is_codex=False, told=told)
+    told["store"] = True
+    assert events(encoder.feed(LIFECYCLE[0]))[0]["response"]["store"] is True
+
+
+def test_responses_made_here_repeat_it_too():
+    """A stream that broke before its first event."""
+    encoder = ResponsesEncoder(is_codex=False, model="m", told=TOLD)
+    made = [event["response"] for event in events(encoder.fail(WireError("stream_incomplete", "cut")))]
+    assert [(r["model"], r["store"], r["metadata"]) for r in made] == [("m", True, {"a": "b"})] * 2
+
+
+def test_a_whole_response_repeats_it():
+    """conformance 31: the JSON object says the same as the stream; for Codex it stays as it is."""
+    response = {"id": "r", "model": "other", "instructions": "ours", "output": []}
+    decoded = Decoded({}, reply=TOLD)
+    assert responses_reply.encode_response(dict(response), decoded, ReplyContext(is_codex=True)) == response
+    told = responses_reply.encode_response(dict(response), decoded, ReplyContext(model="m"))
+    assert told == {"id": "r", "model": "m", "output": [], **TOLD}

@@ -1,15 +1,10 @@
-"""wire/responses_request.py: requests go as they came, but for what the provider demands."""
-
-import json
+"""wire/responses_request.py: requests are canonical as they stand."""
 
 import pytest
 
 from mitmcodex.wire.codec import Asked
-from mitmcodex.wire.responses_request import DEFAULT_INSTRUCTIONS, adapt_for, decode_request
-
-
-def adapted(kind, body, is_codex=False):
-    return adapt_for(kind, body, json.loads(body), is_codex)
+from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.responses_request import decode_request
 
 
 @pytest.mark.parametrize(("stream", "wants"), [(True, True), (False, False), (None, False), ("true", False)])
@@ -20,54 +15,42 @@ def test_only_true_asks_for_a_stream(stream, wants):
     assert decoded.fields["model"] == "m"
 
 
-def test_codex_is_never_changed():
-    """What Codex sends goes to each kind as the very same object, but for a stream it did not ask for."""
-    body = b'{ "model":"m","input":"hi","store":true,"stream":true}'
-    for kind in ("chatgpt", "openai", "azure", "responses"):
-        assert adapted(kind, body, is_codex=True) == (body, [])
-    assert adapted("chatgpt", b'{"model":"m"}', is_codex=True)[0] == b'{"model":"m","stream":true}'
-
-
-def test_other_kinds_get_the_stream_alone():
-    """A provider that accepts the public API gets one key more and nothing else."""
-    body = b'{"model":"m", "input":"hi", "store":true, "stream" : false}'
-    expected = b'{"model":"m", "input":"hi", "store":true, "stream" : true}'
-    assert adapted("openai", body) == (expected, [])
-
-
-def test_chatgpt_demands_are_met():
-    """store false, input a list, instructions present (protocol.md 2.2); the explicit store is a loss."""
-    body = b'{"model":"m","input":"h\xc3\xa9","store":true,"stream":true,"tools":[ ]}'
-    changed, losses = adapted("chatgpt", body)
-    fields = json.loads(changed)
-    assert fields["store"] is False
-    message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hé"}]}
-    assert fields["input"] == [message]
-    assert fields["instructions"] == DEFAULT_INSTRUCTIONS
-    assert b'"stream":true,"tools":[ ]' in changed
-    assert [(loss.path, loss.what) for loss in losses] == [("store", "changed")]
-
-
-def test_a_missing_store_is_no_loss():
-    """A client that never said ``store: true`` loses nothing that it asked for."""
-    changed, losses = adapted("chatgpt", b'{"instructions":"x","input":[],"stream":true}')
-    assert changed == b'{"instructions":"x","input":[],"stream":true,"store":false}'
-    assert losses == []
+@pytest.mark.parametrize("value", [None, 1, 1.5, "x", True, [], {}, [1], {"a": 1}, [{"type": [1]}], [None]])
+@pytest.mark.parametrize(
+    "key",
+    ["model", "input", "tools", "instructions", "metadata", "previous_response_id", "store", "include", "text", "user"],
+)
+def test_any_value_is_survived(key, value):
+    """A value of the wrong type is a 400 that names the place; nothing else is ever raised."""
+    try:
+        decoded = decode_request({"model": "m", "input": "hi", key: value}, Asked())
+    except WireError as error:
+        assert error.kind == "invalid_request" and str(error.param).startswith(key)
+    else:
+        assert decoded.fields[key] == value
 
 
 @pytest.mark.parametrize(
-    ("items", "is_added"),
-    [
-        ([{"role": "developer", "content": "x"}], False),
-        ([{"type": "additional_tools", "role": "developer", "tools": []}], False),
-        ([{"role": "user", "content": "x"}], True),
-        ([], True),
-        (["odd"], True),
-    ],
+    ("fields", "path"),
+    [({"input": [{}, 1]}, "input[1]"), ({"tools": ["f"]}, "tools[0]"), ({"input": {"role": "user"}}, "input")],
 )
-def test_a_leading_developer_item_stands_for_instructions(items, is_added):
-    """Instructions are added only where nothing speaks for them."""
-    body = json.dumps({"input": items, "store": False, "stream": True}).encode()
-    changed, _ = adapted("chatgpt", body)
-    assert ("instructions" in json.loads(changed)) is is_added
-    assert (changed == body) is not is_added
+def test_what_is_wrong_is_named(fields, path):
+    """The SDKs show ``param``."""
+    with pytest.raises(WireError) as caught:
+        decode_request({"model": "m", **fields}, Asked())
+    assert (caught.value.param, caught.value.status_for(is_codex=False)) == (path, 400)
+
+
+def test_nothing_is_invented():
+    """conformance 32: what the client left out stays out; keys that nobody here knows stay in."""
+    fields = {"model": "m", "input": [{"role": "user", "content": "hi"}], "shiny_new": [1]}
+    assert decode_request(fields, Asked()).fields is fields
+    assert fields == {"model": "m", "input": [{"role": "user", "content": "hi"}], "shiny_new": [1]}
+
+
+def test_a_response_will_repeat_what_the_client_wrote():
+    """metadata and the like; where it wrote no instructions and no cache key, those that a provider gets are ours."""
+    asked = {"model": "m", "input": "hi", "metadata": {"a": "b"}, "user": None, "temperature": 0.3}
+    added = {"instructions": None, "prompt_cache_key": None}
+    assert decode_request(asked, Asked()).reply == {**added, "metadata": {"a": "b"}}
+    assert decode_request({**asked, "instructions": "x"}, Asked()).reply["instructions"] == "x"

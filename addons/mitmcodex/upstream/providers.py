@@ -38,6 +38,9 @@ class Provider:
     first_byte_timeout_s: float = 300.0
 
 
+STORING_KINDS = ("openai", "azure", "responses", "demo")
+"""Those that are asked to keep responses themselves; what the others can't is done here (conformance 33)."""
+
 SUFFIXES = {
     "responses": "/responses",
     "compact": "/responses/compact",
@@ -54,11 +57,13 @@ class Target:
     """What a call asks of the base URL."""
 
     call: str
-    """responses (a generation) | compact | models | images/generations | images/edits | side"""
+    """responses (a generation) | compact | stored | models | images/generations | images/edits | side"""
     side_path: str = ""
+    """Of ``side``, and the response's id of ``stored``."""
     query: str = ""
     model: str = ""
     action: str = ""
+    """Of a Gemini generation, and of ``stored``."""
 
 
 def upstream_url(provider: Provider, target: Target) -> str | None:
@@ -81,6 +86,8 @@ def _path(kind: str, base: str, target: Target) -> str | None:
     call = target.call
     if base.endswith("/responses"):
         return base + SUFFIXES[call].removeprefix("/responses") if call in ("responses", "compact") else None
+    if call == "stored":
+        return _stored_path(base, target) if kind in STORING_KINDS else None
     if call == "side":
         is_allowed = kind == "chatgpt" and _is_plain_path(target.side_path)
         return base.removesuffix("/codex") + target.side_path if is_allowed else None
@@ -90,6 +97,14 @@ def _path(kind: str, base: str, target: Target) -> str | None:
         names = {"model": quote(target.model, safe=""), "action": quote(target.action, safe="")}
         return base + OTHER_SUFFIXES[kind].format(**names)
     return base + SUFFIXES[call] if call in SUFFIXES else None
+
+
+def _stored_path(base: str, target: Target) -> str | None:
+    """A client's id may be anything: quoted it is one segment, and a dot segment is none."""
+    if target.side_path in (".", ".."):
+        return None
+    action = f"/{quote(target.action, safe='')}" if target.action else ""
+    return f"{base}/responses/{quote(target.side_path, safe='')}{action}"
 
 
 def _is_plain_path(path: str) -> bool:

@@ -57,6 +57,11 @@ class Folder:
             raise WireError("upstream_failed", f"The upstream's answer is larger than {self._limit} bytes.")
 
     @property
+    def has_ended(self) -> bool:
+        """The terminal event is there; what follows it says nothing more of the response."""
+        return self._terminal is not None
+
+    @property
     def error(self) -> WireError | None:
         """Why there is no result; None when there is one. To be asked at the end of the stream."""
         self._take(self._splitter.rest())  # the last event may lack its blank line (conformance.md 36)

@@ -1,7 +1,8 @@
 """Responses API, encode: the upstream's stream to a client that speaks the same protocol.
 
 Frames go through byte for byte. What is added is the truth about the end: a stream that was cut never looks complete
-(conformance.md 26 to 30, 36; protocol.md 5.6).
+(conformance.md 26 to 30, 36; protocol.md 5.6). A client that is not Codex besides reads its own words where a response
+repeats its request: the model's name (conformance 2, seeds S96, S103), metadata, whether it is stored.
 """
 
 from __future__ import annotations
@@ -30,18 +31,28 @@ _WITH_IDENTITY = frozenset((CREATED, "response.in_progress", "response.queued"))
 class ResponsesEncoder:
     """Sans-IO. ``feed`` the upstream's bytes; at its end ask for ``finish()``, or ``fail()`` when it broke.
 
-    ``model``, ``response_id`` and ``created_at`` (Unix seconds) are what a response that we have to make up carries
-    when the upstream never told its own.
+    ``response_id`` and ``created_at`` (Unix seconds) are what a response that we have to make up carries when the
+    upstream never told its own. ``model`` and ``told`` (see ``repeat``) are not for Codex. ``told`` may still change
+    until the first ``feed``.
     """
 
     content_type = "text/event-stream; charset=utf-8"
 
-    def __init__(self, is_codex: bool, model: str = "", response_id: str = "", created_at: int = 0) -> None:
+    def __init__(
+        self,
+        is_codex: bool,
+        model: str = "",
+        response_id: str = "",
+        created_at: int = 0,
+        told: Fields | None = None,
+    ) -> None:
         self.terminal = ""
         """The type of the terminal event that was forwarded or made here, "" before it."""
         self.is_cut = False
         """The end was made by ``fail``, not by the upstream."""
         self._is_codex = is_codex
+        self._model = model
+        self._told: Fields = {} if told is None else told
         self._splitter = FrameSplitter()
         self._identity: Fields = {
             "id": response_id or f"resp_{uuid.uuid4().hex}",
@@ -60,7 +71,8 @@ class ResponsesEncoder:
 
     @classmethod
     def for_request(cls, decoded: Decoded, context: ReplyContext) -> ResponsesEncoder:
-        return cls(context.is_codex, context.model, created_at=context.now_ns() // 1_000_000_000)
+        created_at = context.now_ns() // 1_000_000_000
+        return cls(context.is_codex, context.model, created_at=created_at, told=decoded.reply)
 
     def feed(self, data: bytes) -> bytes:
         was_oversize = self._splitter.oversize
@@ -100,11 +112,14 @@ class ResponsesEncoder:
         closing = b"\n\n" if self._splitter.oversize else b""
         created = b""
         if not self._is_codex and not self._has_begun:
-            created = self._created(self._response("in_progress"), number)
+            begun = self._response("in_progress")
+            self._repeat(begun)
+            created = self._created(begun, number)
             number += 1
         response = self._response("failed")
         response["error"] = {key: value for key, value in error.as_object().items() if key != "param"}
         response["output"] = self._items.in_order()
+        self._repeat(response)
         return closing + created + format_event({"type": FAILED, "sequence_number": number, "response": response})
 
     def _take(self, frame: bytes) -> bytes:
@@ -114,8 +129,8 @@ class ResponsesEncoder:
             return self._take_terminal(kind, frame)
         if b'"sequence_number"' in frame:
             self._last_numbered = frame
-        if kind in _WITH_IDENTITY and not self._identity_is_known:
-            self._learn_identity(frame)
+        if kind in _WITH_IDENTITY:
+            frame = self._take_lifecycle(frame)
         elif kind == ITEM_DONE and not self._is_codex:
             self._keep(frame)
         elif kind == "error":
@@ -146,6 +161,7 @@ class ResponsesEncoder:
         response = event.get("response")
         if not isinstance(response, dict):
             return frame
+        is_changed = self._repeat(response)
         created = b""
         if not self._has_begun:
             # openai-python raises when the first event is any other than response.created (conformance.md 26)
@@ -155,7 +171,7 @@ class ResponsesEncoder:
         items = [] if response.get("output") or self._misses_items else self._items.in_order()
         if items:
             response["output"] = items
-        return created + format_event(event) if created or items else frame
+        return created + format_event(event) if is_changed or created or items else frame
 
     def _take_around_oversize(self, frames: list[bytes], was_oversize: bool) -> list[bytes]:
         """Frames of which the first continues a frame beyond the limit, or the last begins one, or both."""
@@ -177,12 +193,21 @@ class ResponsesEncoder:
             sent.append(beginning if self._oversize_passes else b"")
         return sent
 
-    def _learn_identity(self, frame: bytes) -> None:
-        response = (event_of(frame) or {}).get("response")
+    def _take_lifecycle(self, frame: bytes) -> bytes:
+        """Who the response is, once; and the client's own words in each."""
+        if self._is_codex and self._identity_is_known:
+            return frame
+        event = event_of(frame) or {}
+        response = event.get("response")
         if not isinstance(response, dict):
-            return
-        self._identity_is_known = True
-        self._identity.update({key: response[key] for key in self._identity if response.get(key)})
+            return frame
+        if not self._identity_is_known:
+            self._identity_is_known = True
+            self._identity.update({key: response[key] for key in self._identity if response.get(key)})
+        return format_event(event) if self._repeat(response) else frame
+
+    def _repeat(self, response: Any) -> bool:
+        return not self._is_codex and repeat(response, self._told, self._model)
 
     def _response(self, status: str) -> ResponseShape:
         return {
@@ -209,8 +234,22 @@ class ResponsesEncoder:
 
 
 def encode_response(response: Fields, decoded: Decoded, context: ReplyContext) -> Fields:
-    """Canonical as it stands."""
+    """Canonical as it stands, but for what it repeats of the request."""
+    if not context.is_codex:
+        repeat(response, decoded.reply or {}, context.model)
     return response
+
+
+def repeat(response: Fields, told: Fields, model: str) -> bool:
+    """Put into a response what the client asked for, in its words; whether anything was another.
+
+    ``told``: further keys and their values; what changes on its way to a provider (metadata that is left out,
+    instructions that are added) would come back changed. ``model`` may be "": then it stays.
+    """
+    asked = {**told, "model": model} if model else told
+    other = {key: value for key, value in asked.items() if response.get(key) != value}
+    response.update(other)
+    return bool(other)
 
 
 def _number_of(event: Fields, default: int) -> int:

@@ -1,48 +1,51 @@
-"""Responses API, decode: a client's request is canonical as it stands; what a provider demands is patched into it."""
+"""Responses API, decode: a client's request is canonical as it stands; what a provider demands is backend.py's."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mitmcodex.wire.codec import Asked, Decoded, Loss
-from mitmcodex.wire.patch import set_top_level
-from mitmcodex.wire.shapes import JSON, Fields
+from mitmcodex.wire.codec import Asked, Decoded
+from mitmcodex.wire.reading import wrong
+from mitmcodex.wire.shapes import Fields
 
-DEFAULT_INSTRUCTIONS = "Follow the user's instructions."
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "include": ((list,), "a list"),
+    "input": ((str, list), "a text or a list of items"),
+    "instructions": ((str,), "a text"),
+    "metadata": ((dict,), "an object"),
+    "model": ((str,), "a text"),
+    "previous_response_id": ((str,), "a text"),
+    "reasoning": ((dict,), "an object"),
+    "store": ((bool,), "true or false"),
+    "text": ((dict,), "an object"),
+    "tools": ((list,), "a list"),
+}
+"""What later stages read of a request; all else passes unread."""
+_OF_OBJECTS = ("input", "tools")
+
+TOLD = ("instructions", "metadata", "prompt_cache_key", "safety_identifier", "user")
+"""What a response repeats of its request and what changes on the way to a provider, or does not get there."""
+
+_ADDED = {"instructions": None, "prompt_cache_key": None}
+"""Providers get these from us where the client wrote none, which is what it is told then."""
 
 
 def decode_request(fields: Fields, asked: Asked) -> Decoded:
-    """Canonical as it stands."""
-    return Decoded(fields, fields.get("stream") is True)
+    """Canonical as it stands. ``Decoded.reply`` holds what a response repeats of its request, as the client wrote it.
 
-
-def adapt_for(kind: str, body: bytes, fields: Fields, is_codex: bool) -> tuple[bytes, list[Loss]]:
-    """What a provider of this kind gets: ``body`` with as few top-level keys changed as it demands, else untouched.
-
-    Each provider is asked to stream: a client that did not ask for it gets the folded answer. The ChatGPT backend
-    besides wants ``store: false``, ``input`` as a list and instructions (protocol.md 2.2); Codex sends all that itself.
+    Raises WireError (invalid_request) with the path of a value of the wrong type; null counts as absent.
     """
-    changes: dict[str, JSON] = {}
-    losses: list[Loss] = []
-    if fields.get("stream") is not True:
-        changes["stream"] = True
-    if kind == "chatgpt" and not is_codex:
-        if fields.get("store") is not False:
-            changes["store"] = False
-        if fields.get("store") is True:
-            losses.append(Loss("store", "changed", "the ChatGPT backend stores no responses"))
-        if isinstance(fields.get("input"), str):
-            changes["input"] = [_user_message(fields["input"])]
-        if not fields.get("instructions") and not _opens_with_instructions(fields.get("input")):
-            changes["instructions"] = DEFAULT_INSTRUCTIONS
-    return (set_top_level(body, changes) if changes else body), losses
+    for key, (kinds, demand) in _KINDS.items():
+        value = fields.get(key)
+        if value is not None and not isinstance(value, kinds):
+            raise wrong(key, f"must be {demand}")
+    for key in _OF_OBJECTS:
+        for index, item in enumerate(_listed(fields.get(key))):
+            if not isinstance(item, dict):
+                raise wrong(f"{key}[{index}]", "must be an object")
+    told = {key: fields[key] for key in TOLD if fields.get(key) is not None}
+    return Decoded(fields, fields.get("stream") is True, reply={**_ADDED, **told})
 
 
-def _user_message(text: str) -> JSON:
-    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
-
-
-def _opens_with_instructions(items: Any) -> bool:
-    """A leading developer item stands for ``instructions``: a message, or the tools of the Lite form."""
-    first = items[0] if isinstance(items, list) and items else None
-    return isinstance(first, dict) and first.get("role") == "developer"
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

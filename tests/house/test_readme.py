@@ -126,8 +126,9 @@ def test_provider_fields_are_whole() -> None:
 @pytest.mark.parametrize("example", blocks("yaml"), ids=lambda text: list(yaml.safe_load(text)["providers"])[0])
 def test_settings_examples_are_right(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each example is taken as it stands, and its provider is the one that is used."""
-    for name, value in {"HOME": str(tmp_path), "OPENAI_API_KEY": "k", "AZURE_OPENAI_API_KEY": "k"}.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "DEEPSEEK_API_KEY"):
+        monkeypatch.setenv(name, "k")
     write_login(tmp_path / ".codex-work" / "auth.json")
     file = tmp_path / "config.yaml"
     file.write_text(example)

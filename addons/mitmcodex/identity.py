@@ -20,6 +20,7 @@ from mitmcodex.state.credentials import Credential
 from mitmcodex.upstream.fingerprint import HeaderFacts, Profile, headers_for
 from mitmcodex.upstream.providers import Provider, Target, upstream_url
 from mitmcodex.upstream.transport import ConnectionKey, UpstreamRequest
+from mitmcodex.wire import images_form
 from mitmcodex.wire.errors import WireError
 
 DEFAULT_PROFILE = "codex-cli-rustls-h2"
@@ -83,8 +84,7 @@ class Identity:
             "client_headers": tuple(admission.headers) if admission.is_codex or admission.is_raw else (),
             "account_id": credential.account_id,
             "is_fedramp": credential.is_fedramp,
-            # What translate made is JSON, whatever the client called it (curl -d: a form).
-            "content_type": emission.first(admission.headers, "content-type") if admission.call == "side" else "",
+            "content_type": _content_type(exchange),
             "accept": emission.first(admission.headers, "accept") if admission.is_codex else "",
         }
         if provider.kind in NEUTRAL_KINDS:
@@ -110,6 +110,15 @@ class Identity:
             "turn_metadata": turn_metadata(conversation, identity.installation_id, fields),
             "lite": exchange.form is not None and exchange.form.is_lite,
         }
+
+
+def _content_type(exchange: Exchange) -> str:
+    """As the client has it where its body may be anything, or a form with images. All else is JSON, whatever the
+    client called it (curl -d: a form)."""
+    told = emission.first(exchange.admission.headers, "content-type")
+    form = exchange.form
+    is_form = form is not None and form.call.startswith("images/") and told.lower().startswith(images_form.MULTIPART)
+    return told if exchange.admission.call == "side" or is_form else ""
 
 
 def _neutral(provider: Provider, admission: Admission) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from mitmcodex import emission
-from mitmcodex.exchange import Canonical, Exchange, Pairs, Reply, Retry
+from mitmcodex.exchange import Admission, Canonical, Exchange, Pairs, Reply, Retry
 from mitmcodex.process import Process
+from mitmcodex.upstream.providers import Provider
 from mitmcodex.upstream.retry import FIRST_DELAY_S
 from mitmcodex.upstream.transport import Closed
 from mitmcodex.wire import REVERSES, codec_for
@@ -25,6 +26,10 @@ from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.writer import fresh_id, replay
 
 LOSS_HEADER = "x-mitmcodex-loss"
+GENERATIONS = ("responses", "images")
+"""Calls whose canonical form is a generation; images where a tool draws them."""
+IMAGE_KINDS = ("openai", "azure")
+"""Kinds of provider that have the Images API themselves."""
 
 
 class Translate:
@@ -36,7 +41,10 @@ class Translate:
     def upstream_request(self, exchange: Exchange) -> None:
         admission, provider, fields = exchange.admission, exchange.provider, exchange.parsed
         assert provider is not None
-        if fields is None or admission.call != "responses":
+        if admission.call == "images" and provider.kind != "chatgpt":
+            exchange.canonical = _image_call(admission, provider)
+            return
+        if fields is None or admission.call not in GENERATIONS:
             exchange.canonical = Canonical(admission.call, Decoded(fields or {}), admission.body)
             return
         if provider.kind == admission.protocol and provider.kind in REVERSES:
@@ -67,7 +75,7 @@ class Translate:
     def _context(self, exchange: Exchange) -> ReplyContext:
         return ReplyContext(
             is_codex=exchange.is_codex,
-            model=exchange.asked_model or (exchange.resolution.model if exchange.resolution else ""),
+            model=exchange.told_model,
             reasoning_out=self._process.current.reasoning_out,
             choice=exchange.choice,
             account=lambda: exchange.account_tag,
@@ -132,6 +140,15 @@ class Translate:
         body = json.dumps(told, ensure_ascii=False).encode("utf-8", "backslashreplace")
         headers = emission.without(exchange.reply.headers, "content-type", "content-length", "cache-control")
         exchange.reply = Reply(200, [("content-type", "application/json"), *headers], body)
+
+
+def _image_call(admission: Admission, provider: Provider) -> Canonical:
+    """The Images API's own call, as it came. Raises WireError (not_supported) where the provider has none."""
+    if provider.kind not in IMAGE_KINDS:
+        where = f"The upstream {provider.name} ({provider.kind}) makes no images"
+        remedy = "under routing, give the image model a provider of kind chatgpt, openai or azure"
+        raise WireError("not_supported", f"{where}: {remedy}.")
+    return Canonical(f"images/{admission.action}", Decoded({}), admission.body)
 
 
 async def _encoded(body: AsyncIterator[bytes], encoder: StreamEncoder) -> AsyncIterator[bytes]:

@@ -185,3 +185,29 @@ def test_what_is_no_stream_passes(answer: dict[str, Any]) -> None:
     reply, body = exchange.reply, exchange.body
     up(exchange)
     assert (exchange.reply, exchange.body) == (reply, body) and read(exchange) == b'{"a":1}'
+
+
+def test_images_are_drawn_by_a_tool_where_there_is_one() -> None:
+    """seeds S135: at the ChatGPT backend the Images API is a generation; its encoder speaks that API."""
+    exchange = down({"prompt": "a dot", "stream": True}, call="images", protocol="images", action="generations")
+    assert exchange.canonical is not None and exchange.encoder is not None
+    assert (exchange.canonical.call, exchange.canonical.body) == ("responses", None)
+    assert exchange.canonical.fields["tools"] == [{"type": "image_generation"}]
+
+
+@pytest.mark.parametrize("kind", ["openai", "azure"])
+def test_images_pass_where_the_api_is_the_providers_own(kind: str) -> None:
+    """Any bytes, as they may be a form; nothing is read of the answer."""
+    exchange = at(an_exchange(call="images", action="edits", protocol="images", body=b"\xff"), Provider("p", kind, ""))
+    translate().upstream_request(exchange)
+    assert exchange.canonical is not None and exchange.encoder is None
+    assert (exchange.canonical.call, exchange.canonical.body) == ("images/edits", b"\xff")
+
+
+@pytest.mark.parametrize("kind", ["demo", "responses", "chat", "messages", "gemini"])
+def test_images_of_nobody_name_the_setting(kind: str) -> None:
+    """seeds S147: 501, as none of these kinds is known to draw."""
+    exchange = at(an_exchange(call="images", action="edits", protocol="images"), Provider("p", kind, ""))
+    with pytest.raises(WireError) as caught:
+        translate().upstream_request(exchange)
+    assert caught.value.kind == "not_supported" and "routing" in caught.value.message

@@ -18,6 +18,7 @@ from mitmcodex.process import Process
 from mitmcodex.resources import Resources
 from mitmcodex.upstream.retry import backoff_s
 from mitmcodex.upstream.transport import Closed
+from mitmcodex.wire import REVERSES
 from mitmcodex.wire.error_replies import reply_for
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.fold import STREAM_INCOMPLETE
@@ -75,8 +76,7 @@ class Classify:
             self._blocked(exchange)
         if verdict.retryable and self._retry(exchange, verdict):
             return
-        is_native = exchange.canonical is not None and exchange.canonical.is_native
-        if verdict.pass_through and (exchange.is_codex or is_native):
+        if verdict.pass_through and _reads_provider(exchange):
             return
         self._answer(exchange, verdict)
 
@@ -149,6 +149,14 @@ def _is_canonical(exchange: Exchange) -> bool:
     """Whether the stream is one whose events we know."""
     canonical = exchange.canonical
     return canonical is not None and canonical.call == "responses" and not canonical.is_native
+
+
+def _reads_provider(exchange: Exchange) -> bool:
+    """Whether the client knows the errors of the provider's own protocol."""
+    if exchange.canonical is not None and exchange.canonical.is_native:
+        return True
+    assert exchange.provider is not None
+    return exchange.is_codex and exchange.provider.kind not in REVERSES
 
 
 def _may_fail(kind: str) -> bool:

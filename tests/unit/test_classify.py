@@ -95,10 +95,16 @@ def test_closing_ends_what_is_awaited() -> None:
 # -- for how long
 
 
-async def judged(answer: AsyncIterator[bytes], status: int = 200, keepalive_s: float = 0.0) -> Exchange:
+async def judged(
+    answer: AsyncIterator[bytes],
+    status: int = 200,
+    keepalive_s: float = 0.0,
+    kind: str = "openai",
+    is_codex: bool = False,
+) -> Exchange:
     """An exchange whose upstream gave this head and body, after the stage has looked at it."""
-    exchange = Exchange(None, Admission(call="responses"), None)  # type: ignore[arg-type]
-    exchange.provider = Provider("p", "openai", "https://p.invalid/v1")
+    exchange = Exchange(None, Admission(call="responses", is_codex=is_codex), None)  # type: ignore[arg-type]
+    exchange.provider = Provider("p", kind, "https://p.invalid/v1")
     exchange.canonical = Canonical("responses", Decoded({}), b"")
     exchange.attempt = 3  # the last: no retry is asked for
     exchange.upstream = UpstreamHead("HTTP/2", status, "", (SSE,))
@@ -151,5 +157,19 @@ def test_an_error_is_told_though_its_body_never_ends(
         assert exchange.reply is not None and exchange.reply.status == 429
         assert b'"rate_limit_exceeded"' in (exchange.reply.body or b"")
         await exchange.body.aclose()  # type: ignore[union-attr]
+
+    run(refuse())
+
+
+@pytest.mark.parametrize(("kind", "is_theirs"), [("openai", True), ("messages", False)])
+def test_codex_gets_only_errors_that_it_can_read_as_they_came(kind: str, is_theirs: bool) -> None:
+    """Those of the Responses family; of another protocol it would miss the code, and so not compact."""
+    told = b'{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long"}}'
+
+    async def refuse() -> None:
+        exchange = await judged(body(told), 400, kind=kind, is_codex=True)
+        assert exchange.reply is not None and exchange.reply.status == 400
+        assert (exchange.reply.body is None) is is_theirs
+        assert is_theirs or b'"context_length_exceeded"' in (exchange.reply.body or b"")
 
     run(refuse())

@@ -101,19 +101,44 @@ def test_what_the_client_wanted_stored_is_a_loss() -> None:
 
 
 def test_reasoning_text_is_asked_for_unless_it_is_turned_off() -> None:
-    """Else no client would ever see any; ``none`` is the mark of one that wants none."""
+    """Else no client would ever see any; ``none`` and null are the marks of one that wants none."""
     for given, expected in (
         ({"effort": "low"}, {"effort": "low", "summary": "auto"}),
         ({"summary": "detailed"}, {"summary": "detailed"}),
         ({"summary": "none", "effort": "low"}, {"effort": "low"}),
         ({"generate_summary": "concise"}, {"summary": "concise"}),
-        ({"effort": None, "summary": None}, {"summary": "auto"}),
+        ({"generate_summary": "concise", "summary": None}, {"summary": "concise"}),
+        ({"effort": "low", "summary": None}, {"effort": "low"}),
+        ({"effort": None}, {"summary": "auto"}),
     ):
         assert fit({**BASE, "reasoning": given}).fields["reasoning"] == expected
     assert "reasoning" not in fit({**BASE, "reasoning": {"summary": "none"}}).fields
     for kind in PUBLIC_KINDS:
         assert fit({**BASE, "reasoning": {"effort": "low"}}, kind).changes == {"stream": True}
         assert "reasoning" not in fit({**BASE, "reasoning": {"summary": "none"}}, kind).fields
+        unshown = {**BASE, "reasoning": {"summary": None}}
+        assert fit(unshown, kind).changes == {"stream": True}, "the public API reads a null as it is meant"
+        assert {"reasoning", "include"}.isdisjoint(fit(unshown, kind, is_translated=True).fields)
+
+
+JSON_MODE = {"text": {"format": {"type": "json_object"}}}
+HINT = says("developer", "Answer in JSON.")
+
+
+def test_json_mode_has_its_word() -> None:
+    """conformance 20: the backend looks for it in the input; what it adds is told as a hint."""
+    for found in (fit({**BASE, **JSON_MODE}), fit({**BASE, **JSON_MODE}, "openai", is_translated=True)):
+        assert found.fields["input"] == [HINT, *ASKED]
+        assert [(loss.path, loss.what, loss.is_hint) for loss in found.losses] == [("text", "changed", True)]
+    tools = fit({**BASE, **JSON_MODE, "tools": [PLAIN]}, is_lite=True).fields["input"]
+    assert [item.get("type") for item in tools[:1]] == ["additional_tools"] and tools[1:] == [HINT, *ASKED]
+
+
+def test_json_mode_is_left_alone_where_it_has_its_word() -> None:
+    """conformance 20, 76: in whatever case; and a client of the public API itself is refused there, not mended."""
+    said = [says("system", "reply as Json"), *ASKED]
+    assert fit({"model": "m", "input": said, **JSON_MODE}).losses == []
+    assert fit({**BASE, **JSON_MODE}, "openai").changes == {"stream": True}
 
 
 def test_what_the_backend_refuses_within_a_key() -> None:

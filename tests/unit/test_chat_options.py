@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mitmcodex.wire.chat_options import decode_options, effort_of
+from mitmcodex.wire.chat_options import decode_options
 from mitmcodex.wire.chat_reading import ChatReading
 from mitmcodex.wire.codec import Decoded, Extra
 from mitmcodex.wire.errors import WireError
@@ -150,12 +150,6 @@ def test_thinking_without_a_measure_is_left_to_the_model(body):
     got = decoded(**body)
     assert "reasoning" not in got.fields
     assert [(what, is_hint) for _, what, is_hint in losses(got)] == [("mapped", True)]
-
-
-def test_a_budget_is_an_effort():
-    """conformance 58: the steps and their borders."""
-    budgets = {None: "", -1: "", 0: "none", 1: "low", 4096: "low", 4097: "medium", 16384: "medium", 16385: "high"}
-    assert {budget: effort_of(budget) for budget in budgets} == budgets
 
 
 def test_a_summary_is_asked_for():

@@ -106,6 +106,7 @@ def test_structured_output():
         form = encoded(text={"format": {**schema, **strict}})["response_format"]
         assert form == {"type": "json_schema", "json_schema": {"name": "person", "schema": SCHEMA, **strict}}
     assert encoded(text={"format": {"type": "json_object"}})["response_format"] == {"type": "json_object"}
+    assert encoded(text={"format": {"type": "json_object"}})["messages"][0]["content"] == "Answer in JSON."
     assert "response_format" not in encoded(text={"format": {"type": "text"}})
     assert losses(text={"format": {"type": "grammar"}}) == [("text.format", "dropped", False)]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mitmcodex.wire import lite, tuples
+from mitmcodex.wire import json_word, lite, tuples
 from mitmcodex.wire.codec import Decoded, Loss
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.input_items import ItemRules, fitted_items
@@ -38,6 +38,8 @@ SILENT: dict[str, tuple[Any, ...]] = {
     "truncation": ("disabled",),
 }
 """Values that ask for what comes without them."""
+UNSHOWN = ("none", None)
+"""Values of reasoning.summary by which a client turned the reasoning's text off."""
 REASONING_INCLUDE = "reasoning.encrypted_content"
 CACHE_KEY_LIMIT = 64
 _NESTED = {
@@ -172,6 +174,12 @@ class _Adaptation:
     def _lose(self, key: str, what: str, why: str, is_hint: bool = False) -> None:
         self.losses.append(Loss(self._decoded.path(key), what, why, is_hint))
 
+    def _json_said(self, fields: Fields) -> Fields:
+        hinted = json_word.said(fields)
+        if hinted is not fields:
+            self._lose("text", "changed", json_word.WHY, is_hint=True)
+        return hinted
+
     # -- the public API ---------------------------------------------------------------------------
 
     def _as_public_api_takes_it(self, fields: Fields) -> Fields:
@@ -179,11 +187,13 @@ class _Adaptation:
             given = fields.get("instructions")
             fields = put(fields, "instructions", f"{given}\n\n{extra}" if given else extra)
         reasoning = fields.get("reasoning")
-        if isinstance(reasoning, dict) and reasoning.get("summary") == "none":
+        # A null of a client of the public API itself goes on as it came: it says the same there.
+        unshown = UNSHOWN if self._target.is_translated else UNSHOWN[:1]
+        if isinstance(reasoning, dict) and reasoning.get("summary", "") in unshown:
             reasoning = without(reasoning, "summary")
             fields = put(fields, "reasoning", reasoning) if reasoning else without(fields, "reasoning")
         if self._target.is_translated:
-            fields = {"store": False, **fields}
+            fields = {"store": False, **self._json_said(fields)}
             if reasoning and "include" not in fields:  # models without reasoning refuse it
                 fields = put(fields, "include", [REASONING_INCLUDE])
         return fields
@@ -215,6 +225,7 @@ class _Adaptation:
         if fields.get("store") is True:
             self._lose("store", "changed", "the ChatGPT backend stores no responses")
         fields = self._in_form({**fields, "store": False, **self._reasoning(fields), **self._include(fields)})
+        fields = self._json_said(fields)
         key = fields.get("prompt_cache_key")
         if isinstance(key, str) and len(key) > CACHE_KEY_LIMIT:
             self._lose("prompt_cache_key", "mapped", f"has at most {CACHE_KEY_LIMIT} characters: its hash goes")
@@ -233,9 +244,11 @@ class _Adaptation:
         return {key: value for key, value in kept.items() if value != {} or key not in _NESTED}
 
     def _inner(self, key: str, value: Fields) -> Fields:
-        if key == "reasoning" and value.get("generate_summary") is not None:  # the older name of summary
-            value = {"summary": value["generate_summary"], **without(value, "generate_summary")}
-        foreign = [name for name in value if name not in _NESTED[key] or value[name] is None]
+        older = value.get("generate_summary")  # the older name of summary
+        if key == "reasoning" and older is not None and value.get("summary") is None:
+            value = {**without(value, "generate_summary"), "summary": older}
+        says_nothing = [name for name in value if value[name] is None and name != "summary"]
+        foreign = [name for name in value if name not in _NESTED[key] or name in says_nothing]
         for name in foreign:
             if value[name] is not None:
                 path = f"{self._decoded.path(key)}.{name}"
@@ -246,7 +259,7 @@ class _Adaptation:
         """With a summary, without which no reasoning text would ever come, unless the client wants none."""
         reasoning = fields.get("reasoning") or {}
         shown = reasoning.get("summary", "auto")
-        return {"reasoning": without(reasoning, "summary") if shown == "none" else put(reasoning, "summary", shown)}
+        return {"reasoning": without(reasoning, "summary") if shown in UNSHOWN else put(reasoning, "summary", shown)}
 
     def _include(self, fields: Fields) -> Fields:
         asked = fields.get("include") or []

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from mitmcodex.wire.chat_reading import ChatReading, one_of
 from mitmcodex.wire.codec import Decoded, Extra, Loss
+from mitmcodex.wire.effort_budget import effort_of
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.reading import wrong
 from mitmcodex.wire.shapes import Fields
@@ -174,13 +175,3 @@ def _thinking_efforts(body: ChatReading) -> list[_Effort]:
     if (is_on := body.take("enable_thinking", bool)) is not None:
         efforts.append(_Effort("enable_thinking", "" if is_on else "none"))
     return efforts
-
-
-_BUDGETS = ((0, "none"), (4096, "low"), (16384, "medium"))
-
-
-def effort_of(budget: int | None) -> str:
-    """The effort that a budget of reasoning tokens stands for (conformance 58); "" when none is given (absent, -1)."""
-    if budget is None or budget < 0:
-        return ""
-    return next((effort for most, effort in _BUDGETS if budget <= most), "high")

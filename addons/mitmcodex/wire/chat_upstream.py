@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mitmcodex.wire import json_word
 from mitmcodex.wire.chat_upstream_messages import encode_messages
 from mitmcodex.wire.chat_upstream_reply import ChatDecoder, decode_response
 from mitmcodex.wire.codec import Decoded, Encoded, Loss, Reverse
@@ -49,8 +50,11 @@ class _Request(Reading):
 def encode_request(decoded: Decoded) -> Encoded:
     """Always streamed, with usage. Raises WireError (invalid_request) for what can't be a conversation."""
     losses: list[Loss] = []
-    toolbox = Toolbox(decoded.fields, losses)
-    with _Request(decoded.fields, "", losses) as asked:
+    told = json_word.said(decoded.fields)
+    if told is not decoded.fields:
+        losses.append(Loss("text", "changed", json_word.WHY, True))
+    toolbox = Toolbox(told, losses)
+    with _Request(told, "", losses) as asked:
         fields: Fields = {
             "model": asked.need("model", str),
             "messages": encode_messages(asked, toolbox),
@@ -60,7 +64,7 @@ def encode_request(decoded: Decoded) -> Encoded:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        _rest(asked, decoded.fields)
+        _rest(asked, told)
     return Encoded(fields, [loss._replace(path=decoded.path(loss.path)) for loss in losses])
 
 

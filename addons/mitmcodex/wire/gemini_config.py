@@ -7,6 +7,7 @@ from typing import Any
 
 from mitmcodex.wire import gemini_root
 from mitmcodex.wire.codec import Decoded, Extra
+from mitmcodex.wire.effort_budget import effort_of
 from mitmcodex.wire.gemini_reading import GeminiReading
 from mitmcodex.wire.gemini_schema import json_schema
 from mitmcodex.wire.nested_reading import put
@@ -16,8 +17,6 @@ from mitmcodex.wire.shapes import Fields
 
 _ENUM = "text/x.enum"
 _LEVELS = ("minimal", "low", "medium", "high", "xhigh")
-_BUDGETS = ((0, "none"), (4096, "low"), (16384, "medium"))
-"""Up to how many tokens a budget is which effort; above all of them high (conformance 58)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ def read_config(config: GeminiReading, decoded: Decoded) -> GeminiReply:
     if thinking is not None:
         with thinking:
             put(decoded.fields, "reasoning", _reasoning(thinking))
+            decoded.paths["reasoning"] = config.at("thinkingConfig")
     shows = decoded.fields.get("reasoning", {}).get("summary") == "auto"
     return GeminiReply(shows_thoughts=shows, is_wrapped=is_wrapped, is_enum=is_enum)
 
@@ -91,9 +91,11 @@ def _read_format(config: GeminiReading, decoded: Decoded) -> tuple[bool, bool]:
         if outer is not None:
             config.lose(key, "its root is asked for inside an object and taken out of the answer", what="emulated")
         decoded.fields["text"] = {"format": _schema_format(config, key, outer or schema)}
+        decoded.paths["text"] = config.at(key)
         return outer is not None, mime == _ENUM
     if mime == "application/json":
         decoded.fields["text"] = {"format": {"type": "json_object"}}
+        decoded.paths["text"] = config.at("responseMimeType")
     elif mime not in ("", "text/plain"):
         raise wrong(config.at("responseMimeType"), f"can't be {mime} without a schema")
     return False, False
@@ -136,6 +138,6 @@ def _effort(thinking: GeminiReading) -> str | None:
         raise wrong(thinking.at("thinkingLevel"), f"must be one of {', '.join(_LEVELS)}")
     if budget is None or budget < 0:
         return None
-    effort = next((name for limit, name in _BUDGETS if budget <= limit), "high")
+    effort = effort_of(budget)
     thinking.lose("thinkingBudget", f"{budget} tokens are effort {effort}", what="mapped")
     return effort

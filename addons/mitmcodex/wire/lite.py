@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.json_word import wants_json
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.sparing import each, put, without
 
@@ -81,7 +82,7 @@ def system_of(fields: Fields, extra: str) -> System:
 def classic(fields: Fields, extra: str) -> Fields:
     """With ``instructions``, never empty, and ``tools``; no item of the Lite form."""
     fields = _flat(fields)
-    if _wants_json(fields):
+    if wants_json(fields):
         # The API looks for the word JSON in the input alone (conformance.md 20): what says it stays there.
         extras = [_message(extra)] if extra else []
         given = fields.get("instructions")
@@ -157,12 +158,6 @@ def _flat(fields: Fields) -> Fields:
 def _out_of_namespace(item: Any) -> Any:
     is_call = item.get("type") in _CALLS and item.get("namespace") == NAMESPACE
     return without(item, "namespace") if is_call else item
-
-
-def _wants_json(fields: Fields) -> bool:
-    text = fields.get("text")
-    form = text.get("format") if isinstance(text, dict) else None
-    return isinstance(form, dict) and form.get("type") == "json_object"
 
 
 def _is_told(item: Any) -> bool:

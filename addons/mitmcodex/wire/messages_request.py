@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mitmcodex.wire.codec import Asked, Decoded, Extra, Loss
+from mitmcodex.wire.effort_budget import effort_of
 from mitmcodex.wire.messages_content import message_items, system_items
 from mitmcodex.wire.messages_fields import Block
 from mitmcodex.wire.messages_tools import read_tools
@@ -19,7 +20,6 @@ from mitmcodex.wire.shapes import Fields
 COUNT = "count_tokens"
 """``Asked.action`` of ``/v1/messages/count_tokens``: the same body, but nothing is generated."""
 
-_LOW_BUDGET, _MEDIUM_BUDGET = 4096, 16384
 _SESSION = re.compile(r"_session_([0-9A-Za-z-]+)$")
 _UNCARRIED = {
     "container": "there is no container to run code in",
@@ -107,7 +107,7 @@ def _read_thinking(body: Block, decoded: Decoded) -> None:
         decoded.paths["reasoning"] = "thinking"
 
 
-def _wish(wish: Block, has_effort: bool) -> tuple[str | None, str]:
+def _wish(wish: Block, has_effort: bool) -> tuple[str, str]:
     """(effort, how thinking is shown)"""
     kind = wish.need("type", str)
     if kind not in ("enabled", "adaptive", "disabled"):
@@ -120,17 +120,7 @@ def _wish(wish: Block, has_effort: bool) -> tuple[str | None, str]:
         wish.lose("display", "thinking is shown as a summary", is_hint=True)
     if kind == "disabled":
         return "none", ""
-    return _effort_of(budget), "signature" if display == "omitted" else "text"
-
-
-def _effort_of(budget: int | None) -> str | None:
-    if budget is None or budget < 0:
-        return None
-    if budget == 0:
-        return "none"
-    if budget <= _LOW_BUDGET:
-        return "low"
-    return "medium" if budget <= _MEDIUM_BUDGET else "high"
+    return effort_of(budget), "signature" if display == "omitted" else "text"
 
 
 def _read_output(body: Block, decoded: Decoded) -> str | None:

@@ -43,7 +43,7 @@ def _decoded(fields: Fields, is_generate: bool) -> Decoded:
         stream = body.take("stream", bool)
         decoded.wants_stream = stream is not False
         _read_tools(body, decoded)
-        put(decoded.fields, "text", _text_format(body))
+        _read_format(body, decoded)
         think = _think(body, decoded)
         for key in ("logprobs", "top_logprobs"):
             if body.raw(key) not in (None, False, 0):
@@ -94,6 +94,13 @@ def _function(function: OllamaReading) -> Fields:
     return found | {"parameters": parameters or {"type": "object", "properties": {}}, "strict": False}
 
 
+def _read_format(body: OllamaReading, decoded: Decoded) -> None:
+    form = _text_format(body)
+    if form:
+        decoded.fields["text"] = {"format": form}
+        decoded.paths["text"] = body.at("format")
+
+
 def _text_format(body: OllamaReading) -> Fields | None:
     told = body.raw("format")
     if isinstance(told, dict):
@@ -101,10 +108,10 @@ def _text_format(body: OllamaReading) -> Fields | None:
         if strict is not None and strict != told:
             body.lose("format", "its objects are closed, to hold it strictly", what="changed", is_hint=True)
         schema = {"name": "ollama_schema", "schema": strict or told, "strict": strict is not None}
-        return {"format": {"type": "json_schema", **schema}}
+        return {"type": "json_schema", **schema}
     if told not in (None, "", "json"):
         raise wrong(body.at("format"), "must be json or a JSON schema")
-    return {"format": {"type": "json_object"}} if told else None
+    return {"type": "json_object"} if told else None
 
 
 def _think(body: OllamaReading, decoded: Decoded) -> bool | str | None:
@@ -112,6 +119,7 @@ def _think(body: OllamaReading, decoded: Decoded) -> bool | str | None:
     told: Any = body.raw("think")
     if told is None:
         return None
+    decoded.paths["reasoning"] = body.at("think")
     effort = "medium" if told is True else told
     if effort is False:
         decoded.fields["reasoning"] = {"summary": None}

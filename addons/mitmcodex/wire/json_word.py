@@ -1,0 +1,45 @@
+"""JSON mode wants the word JSON in the input: OpenAI's services refuse ``json_object`` without it (conformance 20)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mitmcodex.wire.shapes import Fields
+
+HINT = "Answer in JSON."
+WHY = f"JSON mode wants the word in the input: {HINT!r} is added"
+"""Of the loss."""
+
+
+def said(fields: Fields) -> Fields:
+    """With the word said, where JSON mode asks for it and no message says it; else ``fields`` itself. It stands before
+    the messages, where it stays from turn to turn, behind the tools of the Lite form."""
+    items = fields.get("input")
+    if isinstance(items, str):
+        items = [_message("user", items)]
+    if not wants_json(fields) or not isinstance(items, list) or any("json" in text.lower() for text in _texts(items)):
+        return fields
+    has_tools = bool(items) and isinstance(items[0], dict) and items[0].get("type") == "additional_tools"
+    place = 1 if has_tools else 0
+    return {**fields, "input": [*items[:place], _message("developer", HINT), *items[place:]]}
+
+
+def wants_json(fields: Fields) -> bool:
+    text = fields.get("text")
+    form = text.get("format") if isinstance(text, dict) else None
+    return isinstance(form, dict) and form.get("type") == "json_object"
+
+
+def _message(role: str, text: str) -> Fields:
+    return {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
+
+
+def _texts(items: list[Any]) -> Iterator[str]:
+    for item in items:
+        content = item.get("content") if isinstance(item, dict) else None
+        if isinstance(content, str):
+            yield content
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, dict) and isinstance(part.get("text"), str):
+                yield part["text"]

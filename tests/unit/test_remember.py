@@ -227,7 +227,10 @@ def test_an_answer_that_is_one_json_object_is_kept(bench: Bench) -> None:
     json_reply = {"headers": [("content-type", "application/json")]}
     assert bench.up(bench.down({}), whole[:5], whole[5:], **json_reply) == whole
     assert bench.kept() is not None
-    assert bench.up(bench.down({}), b"no json", **json_reply) == b"no json"
+    failed = b'{"id":"resp_8","status":"failed","output":[]}'
+    for other in (b"no json", failed):
+        assert bench.up(bench.down({}), other, **json_reply) == other
+    assert bench.kept("resp_8") is None
 
 
 @pytest.mark.parametrize("reply", [{"status": 500}, {"body": b"{}"}], ids=str)

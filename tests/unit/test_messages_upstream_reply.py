@@ -94,7 +94,7 @@ def test_a_call_that_was_cut_by_a_limit_is_no_finished_item():
     [
         ("overloaded_error", "Overloaded", "overloaded"),
         ("rate_limit_error", "Slow down", "rate_limited"),
-        ("billing_error", "No credit", "usage_limit"),
+        ("billing_error", "No credit", "quota"),
         ("invalid_request_error", "prompt is too long: 2 tokens > 1 maximum", "refused"),
         ("invalid_request_error", "messages: bad", "refused"),
         ("api_error", "Internal", "failed"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from mitmcodex.wire import verdict
 from mitmcodex.wire.chat_upstream_calls import CallReader
 from mitmcodex.wire.codec import Decoded
 from mitmcodex.wire.encoder import FRAME_LIMIT
@@ -36,15 +37,14 @@ _LIMITS = {
 }
 """finishReason → why the response is incomplete. STOP completes; all others are failures."""
 
-_ERRORS = {
-    # status: (kind of WireError, code that verdict.py knows)
-    "UNAVAILABLE": ("overloaded", "server_is_overloaded"),
-    "RESOURCE_EXHAUSTED": ("busy", "rate_limit_exceeded"),
-    "INVALID_ARGUMENT": ("invalid_request", "invalid_request_error"),
-    "FAILED_PRECONDITION": ("invalid_request", "invalid_request_error"),
-    "NOT_FOUND": ("invalid_request", "invalid_request_error"),
+_CODES = {
+    "UNAVAILABLE": "server_is_overloaded",
+    "RESOURCE_EXHAUSTED": "rate_limit_exceeded",
+    "INVALID_ARGUMENT": "invalid_request_error",
+    "FAILED_PRECONDITION": "invalid_request_error",
+    "NOT_FOUND": "invalid_request_error",
 }
-_TOO_LONG = "exceeds the maximum number of tokens"
+"""Google's names of a status → the codes that verdict.py knows."""
 
 
 class GeminiDecoder:
@@ -213,11 +213,11 @@ def _characters(text: bytes, index: Any) -> int:
 def error_of(chunk: Fields) -> WireError:
     """Google's ``{"error": {code, message, status}}`` in our vocabulary."""
     error = _object(chunk.get("error"))
-    status, message = _text(error.get("status")), _text(error.get("message"))
-    if _TOO_LONG in message:
-        return WireError("invalid_request", message, code="context_length_exceeded")
-    kind, code = _ERRORS.get(status, ("upstream_failed", status.lower()))
-    return WireError(kind, message or "The provider could not finish the answer.", code=code)
+    status = _text(error.get("status"))
+    told = {"code": _CODES.get(status, status.lower()), "message": error.get("message")}
+    judged = verdict.of_event({"type": "error", "error": told})
+    assert judged is not None
+    return judged.error
 
 
 def decode_response(fields: Fields, decoded: Decoded) -> Fields:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from mitmcodex.wire import verdict
 from mitmcodex.wire.chat_upstream_calls import CallReader
 from mitmcodex.wire.codec import Decoded
 from mitmcodex.wire.encoder import FRAME_LIMIT
@@ -22,16 +23,13 @@ from mitmcodex.wire.writer import ResponseWriter, fresh_id, usage
 
 KIND = "messages"
 
-_ERRORS = {
-    # type: (kind of WireError, code that verdict.py knows)
-    "overloaded_error": ("overloaded", "server_is_overloaded"),
-    "rate_limit_error": ("busy", "rate_limit_exceeded"),
-    "billing_error": ("usage_limit", "insufficient_quota"),
-    "invalid_request_error": ("invalid_request", "invalid_request_error"),
-    "not_found_error": ("invalid_request", "invalid_request_error"),
-    "request_too_large": ("invalid_request", "invalid_request_error"),
+_CODES = {
+    "rate_limit_error": "rate_limit_exceeded",
+    "billing_error": "insufficient_quota",
+    "not_found_error": "invalid_request_error",
+    "request_too_large": "invalid_request_error",
 }
-_TOO_LONG = "prompt is too long"
+"""Types of errors that verdict.py knows by another name."""
 
 _LIMITS = {
     "max_tokens": "max_output_tokens",
@@ -264,11 +262,11 @@ class MessagesDecoder:
 def error_of(event: Fields) -> WireError:
     """The service's ``{"type": "error", "error": {type, message}}`` in our vocabulary."""
     error = _object(event.get("error"))
-    kind, message = _text(error.get("type")), _text(error.get("message"))
-    if _TOO_LONG in message:
-        return WireError("invalid_request", message, code="context_length_exceeded")
-    known, code = _ERRORS.get(kind, ("upstream_failed", kind))
-    return WireError(known, message or "The provider could not finish the answer.", code=code)
+    kind = _text(error.get("type"))
+    told = {"code": _CODES.get(kind, kind), "message": error.get("message")}
+    judged = verdict.of_event({"type": "error", "error": told})
+    assert judged is not None
+    return judged.error
 
 
 def decode_response(fields: Fields, decoded: Decoded) -> Fields:

@@ -97,12 +97,12 @@ def test_a_beginning_that_leads_to_nothing_is_released() -> None:
     assert [made.feed(frame) for frame in frames] == [frames[0], frames[1], b"", b"", b"".join(frames[2:])]
 
 
-@pytest.mark.parametrize("end", [b"", sse([{"type": "response.output_text.done", **PLACE, "text": "a ST"}], 3)])
-def test_a_beginning_at_the_end_of_a_text_is_text(end: bytes) -> None:
-    """The text's end decides, and so does the stream's."""
-    data = sse([*HEAD, ev_text_delta("a ST")]) + end
-    made = limiter("STOP")
-    assert run(made, data) == data
+def test_a_beginning_at_the_end_of_a_text_is_text() -> None:
+    """The text's end decides at once, and so does the stream's."""
+    data = sse([*HEAD, ev_text_delta("a ST")])
+    ended = data + sse([{"type": "response.output_text.done", **PLACE, "text": "a ST"}], 3)
+    assert run(limiter("STOP"), data) == data
+    assert limiter("STOP").feed(ended) == ended
 
 
 def test_what_follows_held_text_waits_behind_it() -> None:
@@ -163,6 +163,17 @@ def test_the_cut_stream_is_whole() -> None:
     assert (response["id"], response["model"], response["status"]) == ("resp_7", "gpt-x", "completed")
     assert response["output"] == [] and response["usage"]["input_tokens"] == 42
     assert response["usage"]["output_tokens"] == len("Hello ")
+
+
+def test_what_has_ended_is_not_ended_again() -> None:
+    """Of a message's two texts the first is told whole once; an item that never began ends without its parts."""
+    second = {**ev_text_delta("b STOP"), "content_index": 1}
+    first = [ev_text_delta("a"), {"type": "response.output_text.done", **PLACE, "text": "a"}]
+    told = events(run(limiter("STOP"), sse([*HEAD, *first, second])))
+    assert [event["text"] for event in told if event["type"] == "response.output_text.done"] == ["a", "b "]
+    assert [part["text"] for part in told[-2]["item"]["content"]] == ["a", "b "]
+    late = events(run(limiter("STOP"), sse([ev_created(), ev_message_done("a STOP")])))
+    assert [event["type"] for event in late][1:] == ["response.output_item.done", "response.completed"]
 
 
 def test_after_the_cut_nothing_passes() -> None:

@@ -4,7 +4,7 @@ STAMP := .venv/.mitmcodex-installed
 TOOLS := .tools
 CLIENTS := tests/clients
 
-.PHONY: help venv run test lint codex clients bench soak fingerprint-table compare-secure
+.PHONY: help venv run test lint codex clients bench soak fingerprint-table setup-table compare-secure
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -52,6 +52,9 @@ soak: venv  ## hours of streams, memory watched
 
 fingerprint-table: venv  ## what the mock captured of us, beside the real client
 	PYTHONPATH=addons:tests $(PY) -m support.fingerprint_table $(ARGS)
+
+setup-table: venv  ## the README's section "Clients", from config/clients.yaml
+	PYTHONPATH=addons:tests $(PY) -m support.readme_clients
 
 compare-secure: venv  ## secure mode beside the real codex responses-api-proxy
 	PYTHONPATH=addons:tests $(PY) -m support.compare_secure $(ARGS)

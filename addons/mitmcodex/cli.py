@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mitmproxy.tools import main as programs
 
 import mitmcodex
-from mitmcodex import configuration, paths, setup_codex, start
+from mitmcodex import configuration, paths, setup_command, start
 from mitmcodex.schema import KEYS, Settings, SettingsError
 from mitmcodex.wire import redact
 
@@ -41,12 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_set(run)
     run.set_defaults(command=_run)
 
-    setup = commands.add_parser("setup", help="settings for a client").add_subparsers(required=True, metavar="CLIENT")
-    codex = setup.add_parser("codex", help="a profile for the Codex CLI")
-    codex.add_argument("--profile", default="mitmcodex", metavar="NAME", help="start Codex with: codex -p NAME")
-    codex.add_argument("--write", action="store_true", help="write $CODEX_HOME/NAME.config.toml")
-    _add_set(codex)
-    codex.set_defaults(command=_setup_codex)
+    setup = commands.add_parser("setup", help="what a client needs to come here")
+    setup.add_argument("client", metavar="CLIENT", help=", ".join(setup_command.names()))
+    setup.add_argument("--profile", default="mitmcodex", metavar="NAME", help="of codex: start it with codex -p NAME")
+    setup.add_argument("--write", action="store_true", help="put it into the client's settings file, if it has one")
+    _add_set(setup)
+    setup.set_defaults(command=_setup)
 
     secure = commands.add_parser("secure", help="strict proxy for one URL; the API key is read from stdin")
     secure.add_argument("--port", type=_port, default=0, help="on 127.0.0.1; a free one when left out")
@@ -98,23 +98,8 @@ def _run(args: argparse.Namespace, further: list[str]) -> int:
     return 0
 
 
-def _setup_codex(args: argparse.Namespace, _: list[str]) -> int:
-    settings = _settings(args)
-    if not settings.listen.port:
-        raise SettingsError("listen has port 0, which differs at each start: give it a port for Codex to find it")
-    text = setup_codex.profile_text(settings.listen, settings.client_keys)
-    path = setup_codex.profile_path(paths.codex_home(os.environ), args.profile)
-    advice = f"Start Codex with: codex -p {args.profile}"
-    if not args.write:
-        print(f"# {path} (--write puts it there)\n{text}\n# {advice}")
-        return 0
-    written = setup_codex.write(path, text)
-    if written.difference:
-        print(written.difference, end="")
-        print(f"mitmcodex: {path} differs and was left as it is: change it, or take another --profile", file=sys.stderr)
-        return 1
-    print(f"{path} {'written' if written.is_new else 'holds it already'}. {advice}")
-    return 0
+def _setup(args: argparse.Namespace, _: list[str]) -> int:
+    return setup_command.run(args.client, _settings(args), args.profile, args.write)
 
 
 def _secure(args: argparse.Namespace, _: list[str]) -> int:

@@ -24,6 +24,10 @@ def model_catalog() -> Path:
     return _ours("config/models.yaml", "_config/models.yaml")
 
 
+def clients() -> Path:
+    return _ours("config/clients.yaml", "_config/clients.yaml")
+
+
 def fingerprints() -> Path:
     return _ours("fingerprints", "_fingerprints")
 

@@ -25,18 +25,22 @@ class Written:
     difference: str = ""
 
 
+def reachable(listen: Listen) -> Listen:
+    """Where a client on this machine connects to: no address of "all interfaces"."""
+    return Listen({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host), listen.port)
+
+
 def profile_text(listen: Listen, client_keys: Sequence[CredentialRef] = ()) -> str:
     """``NAME.config.toml``; ``env_key`` only with a client key, as Codex fails a turn when the variable is not set.
 
     It names the variable that the key comes from; for a key from a file, one that the user is to set.
     """
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
     lines = [
         f'model_provider = "{PROVIDER_ID}"',
         "",
         f"[model_providers.{PROVIDER_ID}]",
         f'name = "{PROVIDER_ID}"',
-        f'base_url = "http://{Listen(host, listen.port)}/v1"',
+        f'base_url = "http://{reachable(listen)}/v1"',
         'wire_api = "responses"',
         "supports_websockets = false",
     ]

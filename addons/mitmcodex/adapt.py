@@ -6,24 +6,32 @@ gemini get it through the reverse codec, and what they answer becomes a canonica
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import uuid
 from collections.abc import AsyncIterator
 
 from mitmcodex import emission
+from mitmcodex.conversation import conversation_key
 from mitmcodex.exchange import Exchange, Form, Reply
 from mitmcodex.process import Process
 from mitmcodex.upstream.efforts import settle
+from mitmcodex.upstream.providers import Provider
 from mitmcodex.wire import REVERSES
+from mitmcodex.wire.backend import Target, adapted
 from mitmcodex.wire.body import parsed
 from mitmcodex.wire.codec import Loss, Reverse, StreamDecoder
+from mitmcodex.wire.compaction import compaction
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.fold import FOLD_LIMIT
 from mitmcodex.wire.patch import REMOVE, Changes, set_top_level
-from mitmcodex.wire.responses_request import adapt_for
+from mitmcodex.wire.repair import repaired
 from mitmcodex.wire.shapes import Fields
 
 log = logging.getLogger(__name__)
+
+COMPACTING_KINDS = ("chatgpt", "openai", "azure", "responses", "demo")
 
 
 class Adapt:
@@ -33,7 +41,11 @@ class Adapt:
     def upstream_request(self, exchange: Exchange) -> None:
         canonical, provider = exchange.canonical, exchange.provider
         assert canonical is not None and provider is not None
-        if canonical.call != "responses" or exchange.resolution is None:
+        if canonical.call == "compact" and provider.kind not in COMPACTING_KINDS:
+            raise no_compaction(provider)
+        if canonical.call == "compact" and provider.kind == "chatgpt" and not exchange.is_codex:
+            self._compaction(exchange)
+        elif canonical.call != "responses" or exchange.resolution is None:
             self._unread(exchange)
         elif canonical.is_native:
             self._native(exchange)
@@ -49,7 +61,17 @@ class Adapt:
         canonical = exchange.canonical
         assert canonical is not None
         exchange.adapted = _renamed(exchange)
-        exchange.form = Form(canonical.call, canonical.fields, query=exchange.admission.query)
+        admission = exchange.admission
+        exchange.form = Form(canonical.call, canonical.fields, action=admission.action, query=admission.query)
+
+    def _compaction(self, exchange: Exchange) -> None:
+        canonical, resolution = exchange.canonical, exchange.resolution
+        assert canonical is not None and canonical.body is not None and resolution is not None
+        changes, losses = settle(canonical.fields, resolution, self._process.current.names)
+        fitted = compaction(canonical.fields, {"model": resolution.model, **_cache_key(exchange), **changes})
+        exchange.losses += [*losses, *fitted.losses]
+        exchange.adapted = set_top_level(canonical.body, fitted.changes)
+        exchange.form = Form("compact", fitted.fields, query=exchange.admission.query)
 
     def _native(self, exchange: Exchange) -> None:
         """The provider's own protocol: unchanged but for the model."""
@@ -63,25 +85,44 @@ class Adapt:
         decoded, model = exchange.canonical.decoded, exchange.resolution.model
         changes, losses = settle(decoded.fields, exchange.resolution, self._process.current.names, decoded.paths)
         decoded.fields = _changed(decoded.fields, {"model": model, **changes})
+        if isinstance(items := decoded.fields.get("input"), list):
+            decoded.fields["input"], repairs = repaired(items, decoded.path("input"))
+            losses += repairs
         encoded = reverse.encode_request(decoded)
         exchange.losses += [*losses, *encoded.losses]
         exchange.adapted = _dumped(encoded.fields)
         exchange.form = Form("responses", encoded.fields, model, "streamGenerateContent", "alt=sse")
 
     def _responses(self, exchange: Exchange) -> None:
+        """A client's own bytes stay where nothing in them must change (conformance 76)."""
         assert exchange.canonical is not None and exchange.resolution is not None and exchange.provider is not None
-        canonical, resolution = exchange.canonical, exchange.resolution
-        decoded = canonical.decoded
-        changes, losses = settle(decoded.fields, resolution, self._process.current.names, decoded.paths)
+        canonical, resolution, kind = exchange.canonical, exchange.resolution, exchange.provider.kind
+        decoded, body, current = canonical.decoded, canonical.body, self._process.current
+        changes, losses = settle(decoded.fields, resolution, current.names, decoded.paths)
+        settled = dict(changes)
         if resolution.model and decoded.fields.get("model") != resolution.model:
-            changes = {"model": resolution.model, **changes}
-        body = canonical.body if canonical.body is not None else _dumped(decoded.fields)
-        body = set_top_level(body, changes) if changes else body
-        fields = _changed(decoded.fields, changes)
-        exchange.adapted, more = adapt_for(exchange.provider.kind, body, fields, exchange.is_codex)
-        exchange.losses += [*losses, *more]
-        admission = exchange.admission
-        exchange.form = Form("responses", fields, resolution.model, query=admission.query if canonical.body else "")
+            settled["model"] = resolution.model
+        if kind == "chatgpt" and not exchange.is_codex:
+            settled |= _cache_key(exchange)
+        target = Target(
+            kind,
+            is_codex=exchange.is_codex,
+            is_lite=resolution.entry is not None and resolution.entry.is_lite,
+            lite=current.responses_lite,
+            account=exchange.account_tag,
+            instructions=current.extra_instructions,
+            is_translated=body is None,
+        )
+        found = adapted(decoded, target, settled)
+        exchange.losses += [*losses, *found.losses]
+        if body is None:
+            exchange.adapted = _dumped(found.fields)
+        else:
+            exchange.adapted = set_top_level(body, found.changes) if found.changes else body
+        query = exchange.admission.query if body else ""
+        exchange.form = Form(
+            "responses", found.fields, resolution.model, query=query, is_lite=found.is_lite, restore=found.restore
+        )
 
     def _report(self, exchange: Exchange) -> None:
         """Each loss stands in the log; ``strict`` makes a 400 of a dropped field that counts."""
@@ -94,18 +135,39 @@ class Adapt:
         canonical, provider, reply = exchange.canonical, exchange.provider, exchange.reply
         assert canonical is not None and provider is not None and reply is not None
         reverse = REVERSES.get(provider.kind)
+        restore = exchange.form.restore if exchange.form else None
         is_answer = canonical.call == "responses" and not canonical.is_native and 200 <= reply.status < 300
-        if reverse is None or not is_answer:
+        if not is_answer or (reverse is None and restore is None):
             return
         assert exchange.body is not None
         headers = emission.without(reply.headers, "content-type", "content-length")
         if emission.is_event_stream(reply.headers):
-            exchange.body = _decoded(exchange.body, reverse.decoder(canonical.decoded))
+            decoder = reverse.decoder(canonical.decoded) if reverse else restore
+            assert decoder is not None
+            exchange.body = _decoded(exchange.body, decoder)
             exchange.reply = Reply(reply.status, [("content-type", "text/event-stream"), *headers])
         else:
-            response = reverse.decode_response(parsed(await _whole(exchange.body)), canonical.decoded)
-            exchange.body = _once(_dumped(response))
+            answer = parsed(await _whole(exchange.body))
+            response = reverse.decode_response(answer, canonical.decoded) if reverse else answer
+            exchange.body = _once(_dumped(restore.whole(response) if restore else response))
             exchange.reply = Reply(reply.status, [("content-type", "application/json"), *headers])
+
+
+def no_compaction(provider: Provider) -> WireError:
+    where = f"The upstream {provider.name} ({provider.kind})"
+    return WireError("not_supported", f"{where} has no compaction. Send the conversation, or a summary of it.")
+
+
+def _cache_key(exchange: Exchange) -> Changes:
+    """For a client that gave none: the same in each turn of its conversation (pains P2), in the form of Codex's own,
+    and another with each account, as it would tell that they are one person's."""
+    assert exchange.canonical is not None
+    decoded = exchange.canonical.decoded
+    if decoded.fields.get("prompt_cache_key"):
+        return {}
+    name = conversation_key(decoded.fields, exchange.admission.headers, decoded.session)
+    told = f"{exchange.account_tag}\0{name}".encode("utf-8", "backslashreplace")
+    return {"prompt_cache_key": str(uuid.UUID(bytes=hashlib.sha256(told).digest()[:16], version=4))}
 
 
 def _renamed(exchange: Exchange) -> bytes:

@@ -36,12 +36,33 @@ def test_a_generation_is_made_to_fit_its_provider() -> None:
     assert [(loss.path, loss.what) for loss in exchange.losses] == [("store", "changed")]
 
 
-@pytest.mark.parametrize("admission", [{"call": "compact"}, {"call": "side"}, {"is_codex": True}], ids=str)
+@pytest.mark.parametrize(
+    "admission", [{"call": "compact", "is_codex": True}, {"call": "side"}, {"is_codex": True}], ids=str
+)
 def test_other_bodies_go_as_they_came(admission: dict[str, Any]) -> None:
     """Calls that are no generation, and what Codex wrote itself."""
     exchange = adapted(canonical(an_exchange(**admission), STORED))
     assert exchange.canonical is not None
     assert exchange.adapted == exchange.canonical.body and exchange.losses == []
+
+
+def test_a_compaction_of_other_clients_is_made_to_fit() -> None:
+    """conformance 42: the backend takes fewer fields than for a generation; an API gets it as it came."""
+    exchange = adapted(canonical(an_exchange(call="compact"), STORED), model="other")
+    sent = json.loads(exchange.adapted or b"")
+    assert sent.pop("prompt_cache_key"), "that of its conversation"
+    assert sent == {"model": "other", "instructions": "x", "input": []}
+    assert exchange.form is not None and (exchange.form.call, exchange.form.fields["model"]) == ("compact", "other")
+    api = Provider("openai", "openai", "https://u.example/v1")
+    assert adapted(canonical(an_exchange(call="compact"), STORED), api).adapted == json.dumps(STORED).encode()
+
+
+@pytest.mark.parametrize("kind", ["chat", "messages", "gemini"])
+def test_who_has_no_compaction_is_named(kind: str) -> None:
+    """501 with what to do instead."""
+    with pytest.raises(WireError, match="Send the conversation") as caught:
+        adapted(canonical(an_exchange(call="compact"), STORED), Provider("work", kind, "https://u.example/v1"))
+    assert caught.value.status_for(is_codex=False) == 501
 
 
 def test_the_secure_mode_reads_nothing() -> None:

@@ -219,6 +219,13 @@ def test_the_lite_form_is_taken_where_the_model_asks() -> None:
         assert not fit(fields, kind, is_lite=True, lite="on").is_lite
 
 
+def test_a_clients_own_namespace_comes_back() -> None:
+    """One that is named as the Lite form's is not taken for it."""
+    found = fit({**BASE, "tools": [{"type": "namespace", "name": "functions", "tools": [PLAIN]}]}, is_lite=True)
+    call = {"type": "function_call", "name": "f", "namespace": "functions", "arguments": "{}"}
+    assert found.restore is None or found.restore.whole({"output": [call]})["output"] == [call]
+
+
 def test_a_hosted_tool_goes_in_classic_form() -> None:
     """A loss; with ``on`` a 400 that names a model which can (seeds S144: gpt-5.5)."""
     fields = {**BASE, "tools": [{"type": "image_generation", "size": "3840x2160"}]}

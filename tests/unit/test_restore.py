@@ -171,6 +171,19 @@ def test_a_whole_response_is_restored() -> None:
     assert response["output"] == [call("a_b_1")]
 
 
+def test_a_frame_beyond_the_limit_passes_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never collected, and the frames around it are restored."""
+    monkeypatch.setattr("mitmcodex.wire.restore.FRAME_LIMIT", 400)
+    image = {"type": "image_generation_call", "result": "A" * 999}
+    large = stream({"type": "response.output_item.done", "item": image})
+    around = stream({"type": "response.output_item.done", "item": call("a_b_1")})
+    expected = around.replace(b'"a_b_1"', b'"a.b"')
+    restore, data, sent = Restore(NAMES), around + large + around, b""
+    for at in range(0, len(data), 150):
+        sent += restore.feed(data[at : at + 150])
+    assert sent + restore.finish() == expected + large + expected
+
+
 def test_nothing_changed_is_false() -> None:
     """Then no Restore is made: every byte passes."""
     assert not Changed(echo={"tools": []})

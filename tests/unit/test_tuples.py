@@ -78,6 +78,8 @@ def test_schemas_that_refer_to_themselves_end() -> None:
     """A circle of references is left, a recursive one is followed as deep as the value goes."""
     circle = {"$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"anyOf": [{"$ref": "#/$defs/A"}]}}, "$ref": "#/$defs/A"}
     assert unfolded('{"0": 1}', circle) == '{"0": 1}'
+    beside = {"properties": {"c": {"$ref": "#/$defs/A"}, "p": POINT}, "$defs": circle["$defs"]}
+    assert unfolded('{"c":{"0":1},"p":{"0":1,"1":"a"}}', beside) == '{"c":{"0":1},"p":[1,"a"]}'
     tree = {"prefixItems": [{"type": "number"}, {"$ref": "#"}]}
     assert folded("[1,[2,[3]]]", tree) == '{"0":1,"1":{"0":2,"1":{"0":3}}}'
     assert unfolded("[" * 100_000, tree) == "[" * 100_000

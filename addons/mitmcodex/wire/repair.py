@@ -83,7 +83,6 @@ class _History:
         if call_id in self._open:
             self._interrupt(self._open[call_id])
         self._round.add(call_id)
-        self._answered.discard(call_id)
         self._open[call_id] = index
 
     def _output(self, index: int, item: Fields, call_id: str) -> None:

@@ -202,7 +202,8 @@ class Restore:
 
 
 def _event(frame: bytes) -> Fields:
-    return {"type": event_type(frame), **(event_of(frame) or {})}
+    event = event_of(frame) or {}
+    return event if "type" in event else {"type": event_type(frame), **event}
 
 
 def _place(event: Fields) -> str:

@@ -251,6 +251,14 @@ def test_names_and_tuples_go_there_and_back(kind: str) -> None:
     assert found.restore.whole({"tools": found.fields["tools"], "output": [sent]}) == {"tools": tools, "output": [call]}
 
 
+@pytest.mark.parametrize("kind", ["chatgpt", *PUBLIC_KINDS])
+def test_parallel_calls_are_as_the_client_wants(kind: str) -> None:
+    """conformance 22 and 32: forwarded, and left out where the client left it out."""
+    for value in (True, False):
+        assert fit({**BASE, "parallel_tool_calls": value}, kind).fields["parallel_tool_calls"] is value
+    assert "parallel_tool_calls" not in fit(BASE, kind).fields
+
+
 def test_a_long_cache_key_is_hashed() -> None:
     """pains P2: it stays the client's, and the same in each turn."""
     found = fit({**BASE, "prompt_cache_key": "k" * 80})

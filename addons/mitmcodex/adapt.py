@@ -25,6 +25,7 @@ from mitmcodex.wire.codec import Loss, Reverse, StreamDecoder
 from mitmcodex.wire.compaction import compaction
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.fold import FOLD_LIMIT
+from mitmcodex.wire.image_tool import draws
 from mitmcodex.wire.patch import REMOVE, Changes, set_top_level
 from mitmcodex.wire.repair import repaired
 from mitmcodex.wire.shapes import Fields
@@ -114,7 +115,7 @@ class Adapt:
             is_translated=body is None,
         )
         found = adapted(decoded, target, settled)
-        exchange.losses += [*losses, *found.losses]
+        exchange.losses += [*losses, *found.losses, *self._without_images(exchange, found.fields)]
         if body is None:
             exchange.adapted = _dumped(found.fields)
         else:
@@ -123,6 +124,17 @@ class Adapt:
         exchange.form = Form(
             "responses", found.fields, resolution.model, query=query, is_lite=found.is_lite, restore=found.restore
         )
+
+    def _without_images(self, exchange: Exchange, fields: Fields) -> list[Loss]:
+        """seeds S136: on a free plan the backend drops the tool, and the model draws with letters."""
+        plan = exchange.credential.plan if exchange.credential else ""
+        if plan != "free" or exchange.is_codex or not draws(fields):
+            return []
+        if self._process.current.free_plan_images == "error":
+            remedy = "Log in again if that has changed, or set free_plan_images: warn."
+            text = f"The account's plan is free, which has no images. {remedy}"
+            raise WireError("forbidden", text, code="image_plan")
+        return [Loss("tools", "dropped", "the backend ignores the image tool on a free plan")]
 
     def _report(self, exchange: Exchange) -> None:
         """Each loss stands in the log; ``strict`` makes a 400 of a dropped field that counts."""

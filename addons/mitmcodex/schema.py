@@ -71,6 +71,7 @@ KEYS = (
     Key("list_aliases", bool, "Model lists show aliases.", True),
     Key("models_refresh_s", int, "Age at which the model catalog is asked for again; 0 means never.", True),
     Key("image_n", str, "More images than one in a request.", True, ("parallel", "error")),
+    Key("free_plan_images", str, "Images on an account that is known to have none.", True, ("error", "warn")),
     Key("extra_instructions", str, "File with a text that is added to each client's instructions but Codex's."),
     Key("secure", bool, "Strict proxy: exactly POST /v1/responses, key from stdin, process hardened."),
     Key("http_shutdown", bool, "With secure: GET /shutdown ends the process."),
@@ -150,6 +151,7 @@ class Settings:
     list_aliases: bool = True
     models_refresh_s: float = 300
     image_n: str = "parallel"
+    free_plan_images: str = "error"
     extra_instructions: str = ""
     """The text of the file."""
     ollama: Ollama = Ollama()

@@ -32,10 +32,15 @@ def _base64url(data: bytes) -> str:
 
 
 def write_login(
-    path: Path, account_id: str = ACCOUNT_ID, serial: int = 1, expires_in_s: int = 86400, is_fedramp: bool = False
+    path: Path,
+    account_id: str = ACCOUNT_ID,
+    serial: int = 1,
+    expires_in_s: int = 86400,
+    is_fedramp: bool = False,
+    plan: str = "plus",
 ) -> Login:
     """A ChatGPT login; another ``serial`` is another pair of tokens for the same account, as after a refresh."""
-    claims: dict[str, Any] = {"chatgpt_account_id": account_id, "chatgpt_plan_type": "plus"}
+    claims: dict[str, Any] = {"chatgpt_account_id": account_id, "chatgpt_plan_type": plan}
     claims |= {"chatgpt_user_id": "user-0", "chatgpt_account_is_fedramp": is_fedramp}
     expiry = int(time.time()) + expires_in_s
     auth = {"https://api.openai.com/auth": claims}

@@ -40,13 +40,13 @@ def _opaque(name: str) -> str:
 
 
 def test_codex_file_gives_the_tokens_and_claims_of_the_login(tmp_path: Path) -> None:
-    """Token, account id, its opaque name, fedramp flag and expiry come from auth.json and its tokens."""
+    """Token, account id, its opaque name, fedramp flag, plan and expiry come from auth.json and its tokens."""
     path = tmp_path / "auth.json"
-    token = _login(path, chatgpt_account_id="acc-0000", chatgpt_account_is_fedramp=True)
+    token = _login(path, chatgpt_account_id="acc-0000", chatgpt_account_is_fedramp=True, chatgpt_plan_type="plus")
     before = path.read_bytes()
     credential = _current(store_for(Ref("codex", str(path)), "chatgpt"))
     assert (credential.kind, credential.secret, credential.account_id) == ("bearer", token, "acc-0000")
-    assert (credential.account, credential.is_fedramp) == (_opaque("acc-0000"), True)
+    assert (credential.account, credential.is_fedramp, credential.plan) == (_opaque("acc-0000"), True, "plus")
     assert (credential.expires_at, credential.source) == (1900000000.0, f"codex: {path}")
     assert "codex login" in credential.remedy
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["auth.json"]

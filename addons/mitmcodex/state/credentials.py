@@ -44,6 +44,8 @@ class Credential:
     """The command that mends it when it is refused: "codex login" …"""
     expires_at: float = 0.0
     """Unix seconds of the access token's ``exp``; 0 = unknown."""
+    plan: str = ""
+    """The account's plan when it logged in: free, plus, pro …; "" = unknown."""
 
 
 class CredentialStore(Protocol):
@@ -272,6 +274,7 @@ class CodexFile(StoredFile):
             source=self.source,
             remedy=self.remedy,
             expires_at=_expiry(_claims(access)),
+            plan=_text(_auth_claims(claims).get("chatgpt_plan_type")),
         )
 
 

@@ -20,6 +20,12 @@ CHOICES = {
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 
 
+def draws(fields: Fields) -> bool:
+    """Whether a request in classic form has the tool; the Lite form can't."""
+    tools = fields.get("tools")
+    return isinstance(tools, list) and any(tool.get("type") == "image_generation" for tool in tools)
+
+
 def check_image_tool(tool: Fields, path: str) -> None:
     """Raises WireError, which names the rule, for a value that the backend would refuse.
 

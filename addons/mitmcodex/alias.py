@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from mitmcodex import emission
 from mitmcodex.catalogs import Catalogs
-from mitmcodex.exchange import Exchange
+from mitmcodex.exchange import Admission, Exchange
 from mitmcodex.process import Process
 from mitmcodex.schema import Settings
 from mitmcodex.upstream.providers import Provider
 from mitmcodex.upstream.resolution import Resolution, resolve
-from mitmcodex.wire import body
+from mitmcodex.wire import body, images_form
+from mitmcodex.wire.shapes import Fields
 
-CALLS = ("responses", "compact")
-"""Those whose body is JSON and names a model."""
+CALLS = ("responses", "compact", "images")
+"""Those whose body names a model."""
 
 
 class Alias:
@@ -19,21 +21,35 @@ class Alias:
         self._process = process
         self._catalogs = catalogs
 
-    def upstream_request(self, exchange: Exchange) -> None:
+    async def upstream_request(self, exchange: Exchange) -> None:
         admission, provider = exchange.admission, exchange.provider
         assert provider is not None
         if admission.is_raw or admission.call not in CALLS:
             return
         settings = self._process.current
-        exchange.parsed = body.parsed(admission.body)
-        found = exchange.resolution = self._resolved(exchange.asked_model, settings, provider)
+        exchange.parsed = _parsed(admission)
+        asked = exchange.asked_model
+        if admission.call == "images":
+            # No catalog has image models: routing says who has one; the ChatGPT backend draws by a chat model's tool.
+            if routed := settings.naming.routing.get(asked):
+                provider = exchange.provider = settings.providers[routed]
+            if provider.kind != "chatgpt":
+                return
+            asked = ""
+        found = exchange.resolution = await self._resolved(asked, settings, provider)
         exchange.losses += found.losses
         if found.provider:
             exchange.provider = settings.providers[found.provider]
 
-    def _resolved(self, asked: str, settings: Settings, provider: Provider) -> Resolution:
+    async def _resolved(self, asked: str, settings: Settings, provider: Provider) -> Resolution:
         """Where nobody names a model the provider's own default holds, if it has one: it says so if not."""
-        catalog, names = self._catalogs.known(provider), settings.names
+        catalog, names = await self._catalogs.known(provider), settings.names
         if not (asked or names.force_model or names.default_model or catalog.default_model):
             return Resolution(None, provider.kind, "")
         return resolve(asked, names, catalog, self._catalogs.shipped, provider.kind)
+
+
+def _parsed(admission: Admission) -> Fields:
+    if admission.call == "images":
+        return images_form.parsed(admission.body, emission.first(admission.headers, "content-type"))
+    return body.parsed(admission.body)

@@ -14,6 +14,7 @@ from mitmproxy import ctx
 from mitmproxy.tools.dump import DumpMaster
 
 from mitmcodex import setup_codex
+from mitmcodex.listeners import Listening, name_of
 from mitmcodex.process import Process
 from mitmcodex.schema import Listen, Settings
 from mitmcodex.state import credentials
@@ -22,7 +23,7 @@ from mitmcodex.upstream.providers import Provider
 logger = logging.getLogger(__name__)
 
 
-def block(settings: Settings, listening: list[Listen]) -> str:
+def block(settings: Settings, listening: Listening) -> str:
     """The start block. It names where a credential lies, never what it is."""
     provider = settings.provider
     if provider.kind == "demo":
@@ -30,7 +31,8 @@ def block(settings: Settings, listening: list[Listen]) -> str:
     else:
         upstream = f"{provider.name} ({provider.kind}) at {urlsplit(provider.base_url).netloc}"
     rows = [
-        ("listening", ", ".join(f"http://{one}" for one in listening)),
+        ("listening", _urls(listening.main)),
+        *([("for Ollama", f"{_urls(listening.ollama)} (asks no key)")] if listening.ollama else []),
         ("upstream", upstream),
         ("credential", f"{provider.credential}{_lifetime(provider)}"),
         ("profile", provider.profile or "by the client that calls"),
@@ -38,8 +40,12 @@ def block(settings: Settings, listening: list[Listen]) -> str:
         ("dumps", str(settings.dump_dir or "off")),
     ]
     table = "\n".join(f"  {name:<12}{value}" for name, value in rows)
-    paste = setup_codex.profile_text(listening[0], settings.client_keys)
+    paste = setup_codex.profile_text(listening.main[0], settings.client_keys)
     return f"mitmcodex\n{table}\n\nFor Codex (`mitmcodex setup codex --write` puts it in place):\n\n{paste}"
+
+
+def _urls(found: list[Listen]) -> str:
+    return ", ".join(f"http://{one}" for one in found)
 
 
 def _lifetime(provider: Provider) -> str:
@@ -62,22 +68,26 @@ class Announce:
     def running(self) -> None:
         """Called once the sockets listen, and again on each reload."""
         listening = self._listening()
-        if self._process.is_announced or not listening:
+        if self._process.is_announced or not listening.main:
             return
         self._process.is_announced = True
         settings = self._process.current
         if settings.server_info:
-            self._write_info(settings, listening[0])
+            self._write_info(settings, listening.main[0])
         if settings.secure:
-            print(f"mitmcodex secure listening on {listening[0]}", file=sys.stderr, flush=True)
+            print(f"mitmcodex secure listening on {listening.main[0]}", file=sys.stderr, flush=True)
         elif not isinstance(ctx.master, DumpMaster):
             logger.info(block(settings, listening))  # stdout is the console's screen, or nobody looks at it
         elif ctx.options.termlog_verbosity != "error":  # -q
             print(block(settings, listening), flush=True)
 
-    def _listening(self) -> list[Listen]:
+    def _listening(self) -> Listening:
+        found = Listening([], [])
         proxyserver = ctx.master.addons.get("proxyserver")
-        return [Listen(host, port) for host, port, *_ in proxyserver.listen_addrs()] if proxyserver else []
+        for server in proxyserver.servers if proxyserver else ():
+            listener = found.ollama if name_of(server.mode) == "ollama" else found.main
+            listener += [Listen(host, port) for host, port, *_ in server.listen_addrs]
+        return found
 
     def _write_info(self, settings: Settings, listen: Listen) -> None:
         assert settings.server_info is not None

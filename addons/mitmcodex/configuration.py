@@ -32,7 +32,7 @@ def load(sets: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     Raises SettingsError.
     """
     defaults = _read_yaml(paths.default_config())
-    file = _user_file(sets, environ)
+    file = user_file(sets, environ)
     own = _read_yaml(file) if file else {}
     _refuse_unknown(own, [*defaults], str(file))
     _refuse_unknown(sets, [*KEYS_BY_NAME, *defaults], "--set", prefix="codex_")
@@ -105,7 +105,7 @@ def listen(text: str) -> Listen:
     return Listen(bare, int(port))
 
 
-def _user_file(sets: Mapping[str, object], environ: Mapping[str, str]) -> Path | None:
+def user_file(sets: Mapping[str, object], environ: Mapping[str, str]) -> Path | None:
     """The named file, which must exist, or the usual one if it does."""
     named = environ.get("MITMCODEX_CONFIG", "")
     if "config" in sets:
@@ -156,7 +156,7 @@ def _variable(name: str) -> str:
 
 
 def _environment(environ: Mapping[str, str], defaults: Mapping[str, object]) -> dict[str, object]:
-    """Scalars by variable; an empty variable counts as unset. ``config`` was read by _user_file().
+    """Scalars by variable; an empty variable counts as unset. ``config`` was read by user_file().
 
     Other variables may begin like ours (a key's, say), so that only near misses are refused.
     """

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from mitmproxy import connection, ctx, http
 
-from mitmcodex import routes
+from mitmcodex import listeners, routes
 from mitmcodex.coding import CodingError, TooLarge, decode
 from mitmcodex.exchange import Admission, Pairs
 from mitmcodex.logfilter import without_quotes
@@ -26,6 +26,10 @@ from mitmcodex.wire.redact import CREDENTIAL_HEADERS, REDACTED
 KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
 QUERY_KEY = "?key"
 """How ``Admission.secrets`` names the query's ``key=``."""
+
+OLLAMA_METHODS = "GET,POST,OPTIONS"
+OLLAMA_HEADERS = "Content-Type, Authorization"
+"""What a page on Ollama's listener may send (seeds S254)."""
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-zA-Z]+")
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:\[\]@/?#]+))(?::\d{1,5})?")
@@ -100,17 +104,17 @@ def holds_key(secrets: Pairs, keys: Iterable[bytes]) -> bool:
 
 
 class Gate:
-    """The first addon that sees a request. ``keys`` are the client keys' values; none = no key is asked for."""
+    """The first addon that sees a request. ``keys_of`` gives the client keys' values; none = no key is asked for."""
 
     def __init__(
         self,
         settings_of: Callable[[], Settings],
         admissions: MutableMapping[http.HTTPFlow, Admission],
-        keys: tuple[bytes, ...] = (),
+        keys_of: Callable[[], tuple[bytes, ...]] = tuple,
     ) -> None:
         self._settings_of = settings_of
         self._admissions = admissions
-        self._keys = keys
+        self._keys_of = keys_of
         self._shutdown_after: set[str] = set()
 
     def load(self, _loader: object) -> None:
@@ -125,15 +129,20 @@ class Gate:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         settings = self._settings_of()
         admission = self._admissions[flow] = admit(flow.request, settings.secure)
+        admission.listener = listeners.name_of(flow.client_conn.proxy_mode)
         if flow.error is not None:
             # mitmproxy has refused it and answers by itself.
             return
         try:
-            self._check_origin(flow.request, settings)
             if settings.secure:
+                self._check_origin(flow.request, admission, settings)
                 self._route_secure(flow, admission, settings)
-            else:
-                self._route(flow, admission)
+                return
+            path = flow.request.path.partition("?")[0]
+            names = [name.lower() for name, _ in (*admission.headers, *admission.secrets)]
+            admission.protocol = routes.protocol_of(path, names, admission.listener)
+            self._check_origin(flow.request, admission, settings)
+            self._route(flow, admission, path)
         except WireError as error:
             self._refuse(flow, error)
 
@@ -155,8 +164,8 @@ class Gate:
             self._refuse(flow, error)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        origin = flow.request.headers.get("origin")
-        if origin in self._settings_of().allowed_origins and flow.response is not None:
+        origin, admission = flow.request.headers.get("origin"), self._admissions.get(flow) or Admission()
+        if origin is not None and flow.response is not None and self._is_allowed(origin, admission):
             flow.response.headers["access-control-allow-origin"] = origin
             flow.response.headers.add("vary", "origin")
 
@@ -175,30 +184,35 @@ class Gate:
         settings = self._settings_of()
         ctx.options.update(body_size_limit=None if settings.secure else str(settings.max_body_bytes))
 
-    def _check_origin(self, request: http.Request, settings: Settings) -> None:
+    def _is_allowed(self, origin: str, admission: Admission) -> bool:
+        """Whether pages of this origin may call: on Ollama's listener, which asks no key, this machine's alone."""
+        if admission.listener == "ollama":
+            scheme, _, host = origin.partition("://")
+            return scheme in ("http", "https") and is_local_host(host, ())
+        return origin in self._settings_of().allowed_origins
+
+    def _check_origin(self, request: http.Request, admission: Admission, settings: Settings) -> None:
         names = [*request.headers.get_all("host"), *([request.authority] if request.authority else [])]
         if not names or not all(is_local_host(name, settings.allowed_hosts) for name in names):
             raise WireError("forbidden", "This Host is not served here. Add it to allowed_hosts if it is meant to be.")
-        if not all(origin in settings.allowed_origins for origin in request.headers.get_all("origin")):
+        if not all(self._is_allowed(origin, admission) for origin in request.headers.get_all("origin")):
             raise WireError("forbidden", "Pages of this origin may not call the proxy. See allowed_origins.")
 
-    def _route(self, flow: http.HTTPFlow, admission: Admission) -> None:
+    def _route(self, flow: http.HTTPFlow, admission: Admission, path: str) -> None:
         request = flow.request
-        path = request.path.partition("?")[0]
         route = routes.find(path, admission.listener)
-        names = [name.lower() for name, _ in (*admission.headers, *admission.secrets)]
-        admission.protocol = routes.protocol_of(path, names, admission.listener)
         is_preflight = (
             request.method == "OPTIONS"
             and "origin" in request.headers
             and "access-control-request-method" in request.headers
         )
         if route is not None and is_preflight:
-            flow.response = _preflight_answer(request)
+            flow.response = _preflight_answer(request, admission)
             return
-        is_open = route is not None and route.call == "local"
-        # A replay comes from mitmproxy's own interface, which holds no credentials any more.
-        if self._keys and not is_open and flow.is_replay != "request" and not holds_key(admission.secrets, self._keys):
+        # Ollama's clients know no key. A replay comes from mitmproxy's own interface, which holds no credentials.
+        is_open = admission.listener == "ollama" or (route is not None and route.call == "local")
+        keys = () if is_open or flow.is_replay == "request" else self._keys_of()
+        if keys and not holds_key(admission.secrets, keys):
             raise WireError("client_key", "The client key is missing or wrong: see client_keys in the settings.")
         if route is not None and "websocket" in request.headers.get("upgrade", "").lower():
             raise WireError("upgrade_required", "No WebSocket here: send the request by HTTP POST.")
@@ -251,10 +265,14 @@ def _unquoted(text: str) -> str:
     return unquote_to_bytes(text.replace("+", " ")).decode("latin-1")
 
 
-def _preflight_answer(request: http.Request) -> http.Response:
+def _preflight_answer(request: http.Request, admission: Admission) -> http.Response:
+    methods = request.headers["access-control-request-method"]
+    headers = request.headers.get("access-control-request-headers", "*")
+    if admission.listener == "ollama":
+        methods, headers = OLLAMA_METHODS, OLLAMA_HEADERS
     fields = [
-        (b"access-control-allow-methods", request.headers["access-control-request-method"].encode()),
-        (b"access-control-allow-headers", request.headers.get("access-control-request-headers", "*").encode()),
+        (b"access-control-allow-methods", methods.encode()),
+        (b"access-control-allow-headers", headers.encode()),
         (b"access-control-max-age", b"600"),
     ]
     return http.Response.make(204, b"", fields)

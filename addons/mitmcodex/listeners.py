@@ -6,15 +6,41 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
+from typing import NamedTuple
+
+from mitmproxy.proxy.mode_specs import ProxyMode
 
 from mitmcodex import configuration
 from mitmcodex.schema import Listen, Settings, SettingsError
 
 MODE = "reverse:http://codex.invalid@"
 """The target can't exist: a script that failed to load must leak nothing (mitmproxy.md 2.5)."""
+OLLAMA_MODE = "reverse:http://ollama.invalid@"
+"""The target tells this listener from the other, whatever their ports."""
+
+OTHER_PORT = "--set codex_listen=HOST:PORT takes another, `mitmcodex setup codex` then tells Codex"
+OTHER_OLLAMA_PORT = "ollama.listen in the settings file takes another"
 
 
-def modes(listen: Listen, *, both_families: bool) -> list[str]:
+class Listening(NamedTuple):
+    """Where clients connect, by listener."""
+
+    main: list[Listen]
+    ollama: list[Listen]
+
+
+def name_of(mode: ProxyMode) -> str:
+    """The listener (``Admission.listener``) that a client came by: main | ollama."""
+    return "ollama" if mode.full_spec.startswith(OLLAMA_MODE) else "main"
+
+
+def wanted(settings: Settings) -> Listening:
+    """What the settings ask for. The secure mode serves one path to one client."""
+    has_ollama = settings.ollama.enabled and not settings.secure
+    return Listening([settings.listen], [settings.ollama.listen] if has_ollama else [])
+
+
+def modes(listen: Listen, *, both_families: bool, mode: str = MODE) -> list[str]:
     """The ``--mode`` values for a listener; with ``both_families`` also ::1, as "localhost" may resolve to it.
 
     Two listeners need a fixed port, and one that can't bind would end the whole start: so ::1 is tried first.
@@ -27,26 +53,29 @@ def modes(listen: Listen, *, both_families: bool) -> list[str]:
             found.append(Listen("::1", listen.port))
         except OSError:
             pass
-    return [f"{MODE}{one.host}:{one.port}" for one in found]
+    return [f"{mode}{one.host}:{one.port}" for one in found]
 
 
-def of_modes(values: Sequence[str]) -> list[Listen]:
+def of_modes(values: Sequence[str]) -> Listening:
     """What given modes listen on; raises SettingsError for any that is not ours, or has no host (all interfaces)."""
-    found = []
+    found = Listening([], [])
     for value in values:
-        host, colon, port = value.removeprefix(MODE).rpartition(":")
-        if not value.startswith(MODE) or not colon or not host or not port.isdigit():
+        listener = found.ollama if value.startswith(OLLAMA_MODE) else found.main
+        target, at, place = value.partition("@")
+        host, colon, port = place.rpartition(":")
+        if target + at not in (MODE, OLLAMA_MODE) or not colon or not host or not port.isdigit():
             raise SettingsError(f"mitmcodex can't run in mode {value!r}: leave --mode out, or use {MODE}127.0.0.1:8787")
         bare = host.strip("[]")
-        found.append(configuration.listen(f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"))
-    if not found:
+        listener.append(configuration.listen(f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"))
+    if not found.main:
         raise SettingsError(f"mitmcodex has nothing to listen on: leave --mode out, or use {MODE}127.0.0.1:8787")
     return found
 
 
-def check_reach(settings: Settings, found: Sequence[Listen]) -> None:
+def check_reach(settings: Settings, found: Listening) -> None:
     """Raises SettingsError when others than this machine could connect without a key."""
-    for listen in found:
+    _check_ollama(settings, found.ollama)
+    for listen in found.main:
         if listen.is_loopback:
             continue
         if settings.secure:
@@ -58,12 +87,21 @@ def check_reach(settings: Settings, found: Sequence[Listen]) -> None:
             )
 
 
-def check_free(listen: Listen) -> int:
+def _check_ollama(settings: Settings, found: Sequence[Listen]) -> None:
+    is_wanted = bool(wanted(settings).ollama)
+    if is_wanted != bool(found):
+        said = "is enabled, and no mode is" if is_wanted else "is not enabled, and a mode is"
+        raise SettingsError(f"ollama {said} {OLLAMA_MODE}HOST:PORT: leave --mode out, then both agree")
+    for listen in found:
+        if not listen.is_loopback and not settings.ollama.allow_remote:
+            raise SettingsError(f"ollama: {listen} can be reached by others, without a key: set ollama.allow_remote")
+
+
+def check_free(listen: Listen, remedy: str = OTHER_PORT) -> int:
     """The port, for port 0 a free one; raises SettingsError when the address can't be bound."""
     try:
         return _probe(listen)
     except OSError as error:
-        remedy = "--set codex_listen=HOST:PORT takes another, `mitmcodex setup codex` then tells Codex"
         if error.errno == errno.EADDRINUSE:
             raise SettingsError(f"port {listen.port} on {listen.host} is in use: {remedy}") from None
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

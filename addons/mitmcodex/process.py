@@ -17,6 +17,7 @@ from mitmcodex.slots import Slots
 from mitmcodex.upstream.retry import BlockedUpstreams
 
 if TYPE_CHECKING:
+    from mitmcodex.catalogs import LiveCatalog
     from mitmcodex.state.cookies import CookieJar
     from mitmcodex.state.credentials import CredentialStore
     from mitmcodex.upstream.providers import CredentialRef
@@ -45,6 +46,8 @@ class Process:
     """With the base URL, whose host is in a jar's rules."""
     stores: dict[tuple[CredentialRef, str], CredentialStore] = field(default_factory=dict)
     """With the provider's kind, which says what is taken from a file."""
+    catalogs: dict[str, LiveCatalog] = field(default_factory=dict)
+    """What each account lists, by the name of the file that keeps it."""
     conversations: Conversations = field(default_factory=Conversations)
     blocked: BlockedUpstreams = field(default_factory=BlockedUpstreams)
     begin: Callable[[Exchange], None] = _no_egress

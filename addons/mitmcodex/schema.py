@@ -69,7 +69,7 @@ KEYS = (
     Key("response_store_max_bytes", int, "Size of that store; the oldest are dropped first.", True),
     Key("list_variants", bool, "Model lists show models with each effort as a suffix.", True),
     Key("list_aliases", bool, "Model lists show aliases.", True),
-    Key("models_refresh_s", int, "Age at which the model catalog is asked for again; 0 means never.", True),
+    Key("models_refresh_s", int, "Age at which the provider is asked for its models again; 0 means never asked.", True),
     Key("image_n", str, "More images than one in a request.", True, ("parallel", "error")),
     Key("free_plan_images", str, "Images on an account that is known to have none.", True, ("error", "warn")),
     Key("extra_instructions", str, "File with a text that is added to each client's instructions but Codex's."),

@@ -42,16 +42,27 @@ def prepare() -> Settings:
     """
     process = Process.of(ctx.master)
     if process.settings is not None:
-        process.settings = _reloaded(process, process.settings)
-    else:
-        try:
-            process.settings = _first(process)
-        except (SettingsError, hardening.KeyInputError) as error:
-            sys.exit(f"mitmcodex: {error}")
-        except Exception:  # noqa: BLE001 - mitmproxy would log it and go on, as a forward proxy on all interfaces
-            sys.exit(f"mitmcodex: a fault of its own, nothing was started:\n{redact.scrub(traceback.format_exc())}")
+        return reread(process)
+    try:
+        process.settings = _first(process)
+    except (SettingsError, hardening.KeyInputError) as error:
+        sys.exit(f"mitmcodex: {error}")
+    except Exception:  # noqa: BLE001 - mitmproxy would log it and go on, as a forward proxy on all interfaces
+        sys.exit(f"mitmcodex: a fault of its own, nothing was started:\n{redact.scrub(traceback.format_exc())}")
     _show(process.settings)
     return process.settings
+
+
+def reread(process: Process) -> Settings:
+    """The settings after another look at their sources: what can change while it runs is taken, the rest stays."""
+    process.settings = _reloaded(process, process.current)
+    _show(process.settings)
+    return process.settings
+
+
+def settings_file(process: Process) -> Path | None:
+    """The user's file, None while there is none; raises SettingsError."""
+    return configuration.user_file(_sets_in_force(process), os.environ)
 
 
 def _first(process: Process) -> Settings:
@@ -73,30 +84,36 @@ def _first(process: Process) -> Settings:
 
 
 def _reloaded(process: Process, old: Settings) -> Settings:
-    """What came by ``--set`` or was edited live lies in the options by now."""
-    sets = {name: getattr(ctx.options, PREFIX + name) for name in process.set_names}
     try:
-        new = configuration.load(sets, os.environ)
+        new = configuration.load(_sets_in_force(process), os.environ)
         keys = client_keys.read(new.client_keys, os.environ)
         if listens():
-            listeners.check_reach(new, listeners.of_modes(ctx.options.mode))
+            listeners.check_reach(dataclasses.replace(new, ollama=old.ollama), listeners.of_modes(ctx.options.mode))
     except SettingsError as error:
         logger.warning("mitmcodex keeps its settings: %s", error)
         return old
     process.client_keys = keys
     changed = [key.name for key in KEYS if not key.is_live and new.values[key.name] != old.values[key.name]]
-    if (new.provider, new.providers) != (old.provider, old.providers):
-        changed.append("providers")
+    changed += [name for name in ("provider", "providers", "ollama") if getattr(new, name) != getattr(old, name)]
+    leads_to_new = not old.providers.keys() >= {*new.naming.routing.values()}
+    if leads_to_new:
+        changed.append("routing")
     if changed:
         logger.warning("mitmcodex: a change of %s needs a restart", ", ".join(changed))
     live = [key.name for key in KEYS if key.is_live]
     return dataclasses.replace(
         old,
         client_keys=new.client_keys,
+        naming=old.naming if leads_to_new else new.naming,
         values={**old.values, **{name: new.values[name] for name in live}},
         origins={**old.origins, **{name: new.origins[name] for name in live}},
         **{name: getattr(new, name) for name in live},
     )
+
+
+def _sets_in_force(process: Process) -> dict[str, object]:
+    """What came by ``--set`` or was edited live lies in the options, once they are declared."""
+    return {name: getattr(ctx.options, PREFIX + name) for name in process.set_names}
 
 
 def _sets() -> dict[str, object]:
@@ -124,9 +141,14 @@ def listens() -> bool:
 
 def modes(settings: Settings) -> list[str]:
     """The ``--mode`` values to start mitmproxy with, after all that can be checked before it binds."""
-    listeners.check_reach(settings, [settings.listen])
+    wanted = listeners.wanted(settings)
+    listeners.check_reach(settings, wanted)
     listeners.check_free(settings.listen)
-    return listeners.modes(settings.listen, both_families=not settings.secure)
+    found = listeners.modes(settings.listen, both_families=not settings.secure)
+    for listen in wanted.ollama:
+        listeners.check_free(listen, listeners.OTHER_OLLAMA_PORT)
+        found += listeners.modes(listen, both_families=True, mode=listeners.OLLAMA_MODE)
+    return found
 
 
 def names_mode(arguments: Sequence[str]) -> bool:
@@ -147,7 +169,7 @@ def _placed(settings: Settings) -> Settings:
         _run_again(modes(settings))
     found = listeners.of_modes(options.mode)
     listeners.check_reach(settings, found)
-    return dataclasses.replace(settings, listen=found[0])
+    return dataclasses.replace(settings, listen=found.main[0])
 
 
 def _close_flow_file() -> None:

@@ -35,6 +35,8 @@ ODD_STREAM = (
     b": bye\n\nevent: response.completed\n"
     b'data: {"type":"response.completed","response":{"id":"resp_1","output":[]}}\n\n'
 )
+ODD_LIST = b'{ "models":[ {"slug":"m\\u00e9", "x":1.0e+02} ],\n"new":12345678901234567890123 }\n'
+ODD_LIST_HEAD = [("content-type", "application/json"), ("etag", 'W/"odd"'), ("content-length", str(len(ODD_LIST)))]
 StartProxy = Callable[..., Proxy]
 
 
@@ -145,20 +147,16 @@ def test_compact(base: str, chatgpt: Proxy, backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/models", "/backend-api/codex/models"])
-def test_models_with_their_query(path: str, chatgpt: Proxy, backend: Backend) -> None:
-    """The query goes on as it came; the ChatGPT backend is told a client version where the client names none."""
+def test_codexs_models_with_their_query(path: str, chatgpt: Proxy, backend: Backend) -> None:
+    """Codex's own list is the backend's: the query goes on as it came, the answer comes back as it is; the backend is
+    told a client version where the client names none."""
+    backend.script(lambda request: [Head(200, ODD_LIST_HEAD), Data(ODD_LIST), End()])
     answer = call(chatgpt, "GET", f"{path}?client_version=0.1.2&a=%2Fb+c", CODEX)
-    assert (answer.status, answer.json, answer.first("etag")) == (200, {"models": []}, 'W/"models-1"')
-    assert call(chatgpt, "GET", path).status == 200
+    assert (answer.status, answer.body, answer.first("etag")) == (200, ODD_LIST, 'W/"odd"')
+    assert call(chatgpt, "GET", path, CODEX).body == ODD_LIST
     first, second = backend.requests
     assert first.target == "/backend-api/codex/models?client_version=0.1.2&a=%2Fb+c"
-    assert second.target == "/backend-api/codex/models?client_version=0.169.0"
-
-
-def test_models_of_an_api(openai: Proxy, api_backend: Backend) -> None:
-    """An API-key provider is asked for its list without a client version."""
-    assert call(openai, "GET", "/v1/models").json["object"] == "list"
-    assert [request.target for request in api_backend.requests] == ["/v1/models"]
+    assert second.target == "/backend-api/codex/models?client_version=0.170.1"
 
 
 SIDE_CALLS = [
@@ -255,7 +253,7 @@ def test_base_url_that_is_the_whole_path(start: StartProxy, recorder: Backend, c
     proxy = start(to_api(recorder, ca, tmp_path, "responses", base_url=base_url))
     assert call(proxy, "POST", "/v1/responses", CODEX, ODD_BODY).status == 200
     assert call(proxy, "POST", "/v1/responses/compact", CODEX, b"{}").status == 200
-    assert call(proxy, "GET", "/v1/models").status == 404
+    assert call(proxy, "GET", "/v1/models").json == {"object": "list", "data": []}
     targets = [request.target for request in recorder.requests]
     assert targets == ["/any/responses?a=b", "/any/responses/compact?a=b"]
 

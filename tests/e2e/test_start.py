@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ import sys
 import termios
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -322,3 +324,32 @@ def test_the_written_profile_works_with_the_real_cli(
     ended = codex.exec("say hello", tmp_path_factory.mktemp("work"), "--strict-config", "-p", "mitmcodex")
     assert ended.code == 0, ended.errors
     assert "demo" in " ".join(ended.said)
+
+
+@pytest.mark.parametrize("program", [("mitmdump",), ("mitmcodex", "run")])
+def test_ollamas_listener(
+    machine: Machine, start: Callable[..., Any], program: tuple[str, ...], port: int
+) -> None:
+    """Enabled, it is opened beside the main one, which ``server_info`` goes on telling of (seeds S244)."""
+    with_settings(machine, "ollama: {enabled: true, listen: '127.0.0.1:0'}")
+    main = machine.port(start(*program, *DEMO, "--set", f"codex_listen=127.0.0.1:{port}"))
+    machine.wait(lambda: "asks no key" in machine.output)
+    found = re.search(r"for Ollama +http://127\.0\.0\.1:(\d+) ", machine.output)
+    assert found is not None and int(found[1]) != main
+    with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/", timeout=WAIT_S) as answer:
+        assert answer.read() == b"Ollama is running"
+    assert {host for host, _ in machine.binds} <= {"127.0.0.1", "::1"}
+
+
+def test_ollamas_listener_for_others_needs_a_second_setting(machine: Machine) -> None:
+    """Nothing is bound (seeds S253)."""
+    with_settings(machine, "ollama: {enabled: true, listen: '0.0.0.0:0'}")
+    ended = machine.run("mitmdump", *DEMO)
+    assert ended.returncode == 1 and "set allow_remote" in ended.stderr
+    assert machine.binds == []
+
+
+def with_settings(machine: Machine, text: str) -> None:
+    file = machine.folder / ".config" / "mitmcodex" / "config.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)

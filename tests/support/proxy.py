@@ -16,8 +16,9 @@ import yaml
 from mitmproxy import options
 from mitmproxy.tools.dump import DumpMaster
 
-from mitmcodex import stack
+from mitmcodex import listeners, stack
 from mitmcodex.process import Process
+from mitmcodex.schema import Listen
 from mitmcodex.slim import CHATTY
 
 WAIT_S = 20.0
@@ -35,7 +36,7 @@ _one_at_a_time = threading.Lock()
 
 class Proxy:
     """``config`` is the user's settings file; ``extra`` are addons of a user's own, added behind ours; ``mitm_options``
-    are mitmproxy's own."""
+    are mitmproxy's own. With ``ollama: {enabled: true}`` its listener has the port ``ollama_port``."""
 
     def __init__(
         self,
@@ -57,7 +58,10 @@ class Proxy:
         self.master: DumpMaster
         self.process: Process
         self.addons: list[Any] = []
-        self.port = 0
+        self.port = self.ollama_port = 0
+        self._modes = ["reverse:http://codex.invalid@127.0.0.1:0"]
+        if config.get("ollama", {}).get("enabled"):
+            self._modes += listeners.modes(Listen(port=0), both_families=False, mode=listeners.OLLAMA_MODE)
 
     @property
     def url(self) -> str:
@@ -116,7 +120,7 @@ class Proxy:
 
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
-        chosen = options.Options(mode=["reverse:http://codex.invalid@127.0.0.1:0"])
+        chosen = options.Options(mode=self._modes)
         chosen.set(f"codex_config={self.config_file}", defer=True)
         self.master = DumpMaster(chosen, with_termlog=True, with_dumper=False)
         quiet = {"termlog_verbosity": "error"}  # as -q does
@@ -142,5 +146,7 @@ class _Running:
         self._proxy = proxy
 
     def running(self) -> None:
-        self._proxy.port = self._proxy.master.addons.get("proxyserver").listen_addrs()[0][1]
+        main, *others = self._proxy.master.addons.get("proxyserver").listen_addrs()
+        self._proxy.port = main[1]
+        self._proxy.ollama_port = others[0][1] if others else 0
         self._proxy._started.set()

@@ -13,7 +13,8 @@ Config = dict[str, Any]
 
 
 def to(**provider: Any) -> Config:
-    return {"upstream": "work", "providers": {"work": provider}}
+    """Its models are not asked for, so that a backend sees the calls of a test alone."""
+    return {"upstream": "work", "providers": {"work": provider}, "models_refresh_s": 0}
 
 
 def to_chatgpt(backend: Backend, ca: Authority, auth_file: Path, **provider: Any) -> Config:

@@ -10,20 +10,29 @@ from pathlib import Path
 
 import pytest
 from mitmproxy.options import Options
+from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.tools.dump import DumpMaster
 
 from mitmcodex.announce import Announce, block
+from mitmcodex.listeners import MODE, OLLAMA_MODE, Listening
 from mitmcodex.process import Process
 from mitmcodex.schema import Listen, Settings
 from mitmcodex.upstream.providers import CredentialRef, Provider
 from support.auth import write_login
 
+ALONE = Listening([Listen()], [])
 WORK = Provider("work", "responses", "https://u.example/v1?key=canary", CredentialRef("env", "WORK_KEY"))
 
 
+class Server:
+    def __init__(self, mode: str, port: int) -> None:
+        self.mode = ProxyMode.parse(f"{mode}127.0.0.1:{port}")
+        self.listen_addrs = [("127.0.0.1", port)]
+
+
 class Proxyserver:
-    def listen_addrs(self) -> list[tuple[str, int]]:
-        return [("127.0.0.1", 4711)]
+    def __init__(self) -> None:
+        self.servers = [Server(OLLAMA_MODE, 4712), Server(MODE, 4711)]
 
 
 def announce(process: Process, verbosity: str = "info") -> None:
@@ -41,8 +50,10 @@ def announce(process: Process, verbosity: str = "info") -> None:
 
 def test_the_block_says_what_holds() -> None:
     """Address, upstream host, where the credential lies, and what to paste; no query, no value."""
-    text = block(Settings(provider=WORK, dump_dir=Path("/d")), [Listen("127.0.0.1", 4711), Listen("::1", 4711)])
+    listening = Listening([Listen("127.0.0.1", 4711), Listen("::1", 4711)], [Listen("127.0.0.1", 4712)])
+    text = block(Settings(provider=WORK, dump_dir=Path("/d")), listening)
     assert "http://127.0.0.1:4711, http://[::1]:4711" in text
+    assert "http://127.0.0.1:4712 (asks no key)" in text
     assert "work (responses) at u.example" in text and "env: WORK_KEY" in text and "/d" in text
     assert 'base_url = "http://127.0.0.1:4711/v1"' in text
     assert "canary" not in text and "env_key" not in text
@@ -50,7 +61,7 @@ def test_the_block_says_what_holds() -> None:
 
 def test_the_demo_says_so_loudly() -> None:
     """Nobody shall take made-up answers for real ones."""
-    assert "DEMO: made-up answers" in block(Settings(), [Listen()])
+    assert "DEMO: made-up answers" in block(Settings(), ALONE)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +72,7 @@ def test_a_login_says_how_long_it_lasts(tmp_path: Path, left_s: int, expected: s
     """An access token that has expired, or will within the hour, is told at the start."""
     login = write_login(tmp_path / "auth.json", expires_in_s=left_s)
     provider = Provider("chatgpt", "chatgpt", "https://u.example/codex", CredentialRef("codex", str(login.path)))
-    text = block(Settings(provider=provider), [Listen()])
+    text = block(Settings(provider=provider), ALONE)
     assert f"{login.path} {expected}" in text
     assert login.access_token not in text
 
@@ -69,7 +80,7 @@ def test_a_login_says_how_long_it_lasts(tmp_path: Path, left_s: int, expected: s
 def test_a_client_key_is_part_of_what_to_paste() -> None:
     """With a client key in force Codex needs env_key."""
     settings = Settings(client_keys=(CredentialRef("env", "MITMCODEX_CLIENT_KEY"),))
-    assert 'env_key = "MITMCODEX_CLIENT_KEY"' in block(settings, [Listen()])
+    assert 'env_key = "MITMCODEX_CLIENT_KEY"' in block(settings, ALONE)
 
 
 def test_it_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

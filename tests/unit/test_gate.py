@@ -67,7 +67,7 @@ class Visitor:
         host: bool = True,
         replay: bool = False,
     ) -> Visit:
-        gate = Gate(lambda: self.settings, self.admissions, self.keys)
+        gate = Gate(lambda: self.settings, self.admissions, lambda: self.keys)
         pairs = [HOST, *headers] if host else list(headers)
         fields = http.Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs])
         request = tutils.treq(method=method.encode(), path=path.encode(), headers=fields, content=body)

@@ -30,6 +30,12 @@ def test_health_says_ok_version_and_time(flow: http.HTTPFlow) -> None:
     assert abs(datetime.now(UTC) - datetime.fromisoformat(body["timestamp"])) < timedelta(minutes=1)
 
 
+def test_the_root_is_an_empty_answer(flow: http.HTTPFlow) -> None:
+    """``HEAD /``: who asks wants to know whether anybody is there."""
+    Local({flow: Admission(call="local", action="root")}).request(flow)
+    assert flow.response is not None and (flow.response.status_code, flow.response.content) == (200, b"")
+
+
 @pytest.mark.parametrize("call", ["", "responses", "models", "side"])
 def test_other_calls_are_left_alone(flow: http.HTTPFlow, call: str) -> None:
     """Only admitted local calls are answered here."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mitmcodex.wire.errors import WireError
-from mitmcodex.wire.image_tool import check_image_tool
+from mitmcodex.wire.image_tool import check_image_tool, draws
 
 SIZES = (
     "1024x1024 1024x1536 1536x1024 2048x2048 2048x3072 3072x2048 3840x2160 2160x3840 2304x3072 auto".split()
@@ -55,3 +55,24 @@ def test_a_value_outside_the_rules_is_refused_by_the_rule(key: str, value: Any, 
     with pytest.raises(WireError, match=rule) as caught:
         check_image_tool({key: value}, "tools[0]")
     assert caught.value.param == f"tools[0].{key}" and caught.value.status_for(is_codex=False) == 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "answer"),
+    [
+        ({"tools": [{"type": "function"}, {"type": "image_generation"}]}, True),
+        ({"tools": [{"type": "function"}]}, False),
+        ({"tools": None}, False),
+        ({}, False),
+    ],
+)
+def test_who_draws_is_known(fields: dict[str, Any], answer: bool) -> None:
+    """seeds S136: only such a request needs a plan with images."""
+    assert draws(fields) is answer
+
+
+def test_a_parameter_of_the_request_itself_is_named_as_it_is() -> None:
+    """seeds S137: the Images API has the tool's parameters at the top."""
+    with pytest.raises(WireError) as caught:
+        check_image_tool({"size": "big"}, "")
+    assert caught.value.param == "size"

@@ -75,3 +75,19 @@ def test_a_body_that_is_no_json_is_told(tmp_path: Path) -> None:
     """As the client's fault."""
     with pytest.raises(WireError, match="not JSON"):
         meant(tmp_path, b"{")
+
+
+def test_an_image_model_is_drawn_by_the_default_model(tmp_path: Path) -> None:
+    """seeds S140, S145: at the ChatGPT backend no image model is a model of its own, and none is refused."""
+    exchange = meant(tmp_path, b'{"model": "gpt-image-2"}', call="images", protocol="images")
+    assert exchange.resolution is not None and exchange.resolution.model == "gpt-6.1-sol"
+    assert exchange.told_model == "gpt-image-2" and exchange.losses == []
+
+
+@pytest.mark.parametrize(("model", "provider"), [("llama", OTHER), ("gpt-image-2", API)])
+def test_an_image_model_goes_where_routing_leads(tmp_path: Path, model: str, provider: Provider) -> None:
+    """seeds S147: a form names its model too; what is not drawn by a tool keeps its name."""
+    form = [("content-type", "multipart/form-data; boundary=b")]
+    body = f'--b\r\ncontent-disposition: form-data; name="model"\r\n\r\n{model}\r\n--b--\r\n'.encode()
+    exchange = meant(tmp_path, body, API, call="images", protocol="images", headers=form)
+    assert exchange.provider == provider and exchange.resolution is None

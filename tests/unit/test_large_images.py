@@ -19,7 +19,7 @@ REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "chat": (CHAT, ""),
     "messages": ({**CHAT, "max_tokens": 9}, ""),
     "gemini": ({"contents": [{"parts": [{"text": "x"}]}]}, "streamGenerateContent"),
-    "ollama": (CHAT, "chat"),
+    "ollama": ({"model": "m", "prompt": "x", "stream": True}, "generate"),
     "images": ({"prompt": "x"}, "generations"),
 }
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from mitmcodex.wire.chat_request import ChatReply
+from mitmcodex.wire.sse import format_event
 from mitmcodex.wire.writer import ResponseWriter
 from support.chat_chunks import chunks_of, deltas_of, encoder, message_of, spoken, whole_of
 from support.fold_chat import fold
@@ -27,19 +28,38 @@ def test_a_call_begins_with_its_name_and_goes_on_with_arguments_alone():
     ]
 
 
-def test_calls_are_counted_without_other_items():
-    """conformance 4: a message and a thought before them take no index; interleaved deltas find their call."""
+def calls_of(written: bytes) -> list[tuple[int, str | None, str]]:
+    """Index, id and arguments of each delta of a call."""
+    calls = [delta["tool_calls"][0] for delta in deltas_of(written) if "tool_calls" in delta]
+    return [(call["index"], call.get("id"), call["function"]["arguments"]) for call in calls]
+
+
+def test_calls_are_counted_without_other_items_and_told_one_after_the_other():
+    """conformance 4: a message and a thought before them take no index; interleaved deltas find their call, and wait
+    for the end of the one before, which openai-python's stream helper takes for whole when the next begins."""
     writer = ResponseWriter("m")
     written = writer.reasoning("Hm.") + writer.text("I look.")
     written += writer.call_begin("a", "call_a", "look") + writer.call_begin("b", "call_b", "list")
     written += writer.call_delta("b", "B") + writer.call_delta("a", "A") + writer.call_end("b") + writer.call_end("a")
-    calls = [delta["tool_calls"][0] for delta in deltas_of(written + writer.completed(None)) if "tool_calls" in delta]
-    assert [(call["index"], call.get("id"), call["function"].get("arguments")) for call in calls] == [
-        (0, "call_a", ""),
-        (1, "call_b", ""),
-        (1, None, "B"),
-        (0, None, "A"),
-    ]
+    expected = [(0, "call_a", ""), (0, None, "A"), (1, "call_b", ""), (1, None, "B")]
+    assert calls_of(written + writer.completed(None)) == expected
+
+
+def test_calls_that_never_end_are_told_at_the_end():
+    """conformance 5: an answer that was cut has what came of each."""
+    writer = ResponseWriter("m")
+    written = writer.call_begin("a", "call_a", "look") + writer.call_begin("b", "call_b", "list")
+    written += writer.call_delta("b", "B") + writer.call_delta("a", "A")
+    cut = format_event({"type": "response.incomplete", "response": {"incomplete_details": {"reason": "x"}}})
+    assert calls_of(written + cut) == [(0, "call_a", ""), (0, None, "A"), (1, "call_b", ""), (1, None, "B")]
+
+
+def test_arguments_behind_the_end_of_a_call_are_not_told():
+    """conformance 5: the client has it whole."""
+    writer = ResponseWriter("m")
+    written = writer.call_begin("a", "call_a", "look") + writer.call_delta("a", "A") + writer.call_end("a")
+    late = format_event({"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "B"})
+    assert calls_of(written + late + writer.completed(None)) == [(0, "call_a", ""), (0, None, "A")]
 
 
 @pytest.mark.parametrize("has_deltas", [True, False])

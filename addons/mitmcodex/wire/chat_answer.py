@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
 
 from mitmcodex.wire.chat_request import ChatReply
 from mitmcodex.wire.codec import Decoded, ReplyContext
@@ -14,17 +16,25 @@ PARAGRAPH = "\n\n"
 """Between what separate items put into one text: two messages, a thought and a message."""
 
 
-class _Call(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Call:
     place: int
     """Among the calls: their ``index``."""
     family: str
     """function | custom: also the key of its body."""
-    field: str
-    """arguments | input"""
+    key: str
+    """Of its text in there: arguments | input"""
+    held: list[Fields] = field(default_factory=list)
+    """Deltas that wait until the calls before this one are done."""
+    is_done: bool = False
 
 
 class ChatAnswer(EventEncoder):
-    """The deltas of one choice. A subclass overrides ``say`` and ``close``."""
+    """The deltas of one choice. A subclass overrides ``say`` and ``close``.
+
+    Calls are told one after the other, as the real API does: when the next begins openai-python's stream helper takes
+    the one before for whole and parses its arguments (measured). They stand in a queue, of which the first streams.
+    """
 
     def __init__(self, decoded: Decoded, context: ReplyContext) -> None:
         super().__init__()
@@ -43,6 +53,7 @@ class ChatAnswer(EventEncoder):
         self._starts: dict[int, int] = {}
         """Item number → where its text begins in the content."""
         self._calls: dict[int, _Call] = {}
+        self._queue: deque[_Call] = deque()
         self._has_finished_call = False
         self._citations: list[tuple[int, Fields]] = []
         self._images: list[Fields] = []
@@ -102,13 +113,14 @@ class ChatAnswer(EventEncoder):
         if self._reply.is_legacy and self._calls:
             return b""  # function_call has room for one
         is_custom = item.is_custom and item.name in self._reply.custom_names
-        family, field = ("custom", "input") if is_custom else ("function", "arguments")
-        call = self._calls[item.number] = _Call(len(self._calls), family, field)
-        body = {"name": item.name, call.field: ""}
+        names = ("custom", "input") if is_custom else ("function", "arguments")
+        call = self._calls[item.number] = _Call(len(self._calls), *names)
+        self._queue.append(call)
+        body = {"name": item.name, call.key: ""}
         if self._reply.is_legacy:
-            return self._fall_silent() + self.say({"function_call": body})
+            return self._fall_silent() + self._tell(call, {"function_call": body})
         told = {"index": call.place, "id": item.call_id, "type": call.family, call.family: body}
-        return self._fall_silent() + self.say({"tool_calls": [told]})
+        return self._fall_silent() + self._tell(call, {"tool_calls": [told]})
 
     def call_delta(self, item: Item, delta: str) -> bytes:
         call = self._calls.get(item.number)
@@ -120,12 +132,13 @@ class ChatAnswer(EventEncoder):
         call = self._calls.get(item.number)
         if call is None:
             return b""
-        self._has_finished_call = True
+        sent = b""
         if self._is_wrapped(item, call):
-            return self._argue(call, json.dumps({"input": item.arguments}, ensure_ascii=False))
-        if call.family == "function" and not item.arguments and not item.sent:
-            return self._argue(call, "{}")  # clients parse it
-        return b""
+            sent = self._argue(call, json.dumps({"input": item.arguments}, ensure_ascii=False))
+        elif call.family == "function" and not item.arguments and not item.sent:
+            sent = self._argue(call, "{}")  # clients parse it
+        self._has_finished_call = call.is_done = True
+        return sent + self._go_on()
 
     def _is_wrapped(self, item: Item, call: _Call) -> bool:
         """Free text to a client that did not declare the tool as a custom one: its arguments are JSON."""
@@ -133,8 +146,25 @@ class ChatAnswer(EventEncoder):
 
     def _argue(self, call: _Call, piece: str) -> bytes:
         if self._reply.is_legacy:
-            return self.say({"function_call": {call.field: piece}})
-        return self.say({"tool_calls": [{"index": call.place, call.family: {call.field: piece}}]})
+            return self._tell(call, {"function_call": {call.key: piece}})
+        return self._tell(call, {"tool_calls": [{"index": call.place, call.family: {call.key: piece}}]})
+
+    def _tell(self, call: _Call, delta: Fields) -> bytes:
+        if call.is_done:
+            return b""  # the client has it whole
+        if call is self._queue[0]:
+            return self.say(delta)
+        call.held.append(delta)
+        return b""
+
+    def _go_on(self, *, is_end: bool = False) -> bytes:
+        """With the calls behind one that is done; at the end with all that are left."""
+        sent = []
+        while self._queue and (self._queue[0].is_done or is_end):
+            self._queue.popleft()
+            if self._queue:
+                sent += [self.say(delta) for delta in self._queue[0].held]
+        return b"".join(sent)
 
     # -- what is told at the end --------------------------------------------------------------------
 
@@ -155,7 +185,8 @@ class ChatAnswer(EventEncoder):
         self.usage = usage_of(response.get("usage"))
         lists: Fields = {"annotations": [self._citation(*told) for told in self._citations], "images": self._images}
         told = {key: value for key, value in lists.items() if value}
-        return self._fall_silent() + (self.say(told) if told else b"") + self.close(self._reason(response), response)
+        before = self._fall_silent() + self._go_on(is_end=True) + (self.say(told) if told else b"")
+        return before + self.close(self._reason(response), response)
 
     def _citation(self, number: int, annotation: Fields) -> Fields:
         """Its place in the whole content, counted in characters as the upstream counts (conformance 15)."""

@@ -99,6 +99,9 @@ def test_no_image_is_an_error_with_the_models_words() -> None:
     assert caught.value.code == "no_image" and svg in caught.value.message
     (told,) = encoded(ev_message_done(svg), ev_completed())
     assert told["type"] == "error" and svg in told["error"]["message"]
+    encoder = ImagesEncoder(asked(), CONTEXT)
+    encoder.feed(sse([ev_created(), ev_completed()]))
+    assert encoder.is_cut
 
 
 def test_an_empty_result_is_no_image() -> None:

@@ -64,7 +64,8 @@ class Run:
     def shown(self) -> list[Any]:
         """What the child printed as lines of JSON. Raises AssertionError with its complaint when it failed."""
         assert self.code == 0, f"exit code {self.code}\n{self.stdout[-2000:]}\n{self.stderr[-4000:]}"
-        return [json.loads(line) for line in self.stdout.splitlines() if line.startswith(("{", "[", '"'))]
+        # Not splitlines: a line may hold U+2028.
+        return [json.loads(line) for line in self.stdout.split("\n") if line.startswith(("{", "[", '"'))]
 
 
 @dataclass(frozen=True, slots=True)

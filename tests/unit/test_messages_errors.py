@@ -9,7 +9,7 @@ import pytest
 from mitmcodex.wire import verdict
 from mitmcodex.wire.error_replies import reply_for
 from mitmcodex.wire.errors import STATUSES, WireError
-from mitmcodex.wire.messages_errors import error_body, error_status
+from mitmcodex.wire.messages_errors import NO_THREADS, error_body, error_status
 
 TABLE = {
     "invalid_request": (400, "invalid_request_error"),
@@ -99,3 +99,11 @@ def test_the_request_id_of_the_upstream():
     """conformance 49: told when it is known."""
     error = WireError("internal", "Text.", headers=[("X-Request-Id", "req_1")])
     assert error_body(error)["request_id"] == "req_1"
+
+
+def test_sdks_hear_in_their_words_that_no_thread_is_kept():
+    """The SDKs' tool runners read the code in ``details`` and then send the whole conversation."""
+    error = WireError("invalid_request", "Text.", code=NO_THREADS)
+    details = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+    told = {"type": "invalid_request_error", "message": "Text.", "details": details}
+    assert error_body(error)["error"] == told

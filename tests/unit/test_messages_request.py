@@ -148,6 +148,14 @@ def test_an_unknown_key_is_a_loss_in_every_object():
     assert lost >= {"output_config.", "output_config.format."}
 
 
+@pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}])
+def test_a_thread_is_refused_so_that_the_client_sends_all(thread):
+    """A request that continues a thread holds only the new messages: without the others it means something else."""
+    with pytest.raises(WireError, match="whole conversation") as caught:
+        decoded(thread=thread)
+    assert (caught.value.kind, caught.value.code) == ("invalid_request", "thread_unsupported_request")
+
+
 def test_no_secret_of_a_request_is_quoted():
     """An MCP server's token stays out of the loss."""
     got = decoded(mcp_servers=[{"name": "m", "authorization_token": "planted"}])

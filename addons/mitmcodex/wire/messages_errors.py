@@ -6,6 +6,9 @@ from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.shapes import Fields
 
 OVERFLOW = "context_length_exceeded"
+NO_THREADS = "thread_unsupported_request"
+"""The SDKs' tool runners let the service keep the conversation; told this in ``details``, they send it whole (measured:
+anthropic-python 2.12, anthropic-node 1.12)."""
 
 _STATUSES = {"blocked": 403, "overloaded": 529}
 """Where it differs from what other clients get; 502 and 503 are 500 here."""
@@ -34,7 +37,10 @@ def error_status(error: WireError) -> int:
 def error_body(error: WireError) -> Fields:
     """Before a stream the whole body, inside one the data of ``event: error``."""
     kind = _TYPES.get(error_status(error), "invalid_request_error")
-    body: Fields = {"type": "error", "error": {"type": kind, "message": _message(error)}}
+    told: Fields = {"type": kind, "message": _message(error)}
+    if error.code == NO_THREADS:
+        told["details"] = {"error_code": NO_THREADS, "unsupported": ["thread"]}
+    body: Fields = {"type": "error", "error": told}
     request_id = next((value for name, value in error.headers if name.lower() == "x-request-id"), "")
     return {**body, "request_id": request_id} if request_id else body
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from mitmcodex.wire.codec import Asked, Decoded, Extra, Loss
 from mitmcodex.wire.effort_budget import effort_of
+from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.messages_content import message_items, system_items
+from mitmcodex.wire.messages_errors import NO_THREADS
 from mitmcodex.wire.messages_fields import Block
 from mitmcodex.wire.messages_tools import read_tools
 from mitmcodex.wire.nested_reading import nested_safely
@@ -44,6 +46,7 @@ def decode_request(fields: Fields, asked: Asked) -> Decoded:
 def _decoded(fields: Fields, asked: Asked) -> Decoded:
     decoded = Decoded({})
     with Block(fields, "", decoded.losses) as body:
+        _refuse_thread(body)
         model = body.take("model", str)
         if model is not None:
             decoded.fields["model"] = model
@@ -60,6 +63,13 @@ def _decoded(fields: Fields, asked: Asked) -> Decoded:
         _read_uncarried(body)
         decoded.wants_stream = body.take("stream", bool) or False
     return decoded
+
+
+def _refuse_thread(body: Block) -> None:
+    """Without what the service keeps, the messages of a thread are no conversation."""
+    if body.raw("thread") is not None:
+        text = "No threads are kept here. Send the whole conversation, without thread."
+        raise WireError("invalid_request", text, code=NO_THREADS, param="thread")
 
 
 def _read_limits(body: Block, asked: Asked, decoded: Decoded) -> None:

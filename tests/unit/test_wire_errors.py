@@ -67,3 +67,12 @@ def test_an_upstreams_odd_text_breaks_no_reply() -> None:
     """JSON can carry a lone surrogate, UTF-8 can't: it goes out as the escape it came as."""
     reply = reply_for(WireError("upstream_failed", "a\ud800"), "responses", is_codex=True)
     assert json.loads(reply.body)["error"]["message"] == "a\ud800"
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "organization_spend_limit_exceeded", "usage_not_included"])
+def test_a_429_that_no_wait_mends_is_not_to_be_repeated(code):
+    """The SDKs would send it three times; Codex reads its own codes."""
+    error = WireError("usage_limit", "m", code=code)
+    assert ("x-should-retry", "false") in reply_for(error, "chat", is_codex=False).headers
+    assert ("x-should-retry", "false") not in reply_for(error, "responses", is_codex=True).headers
+    assert ("x-should-retry", "false") not in reply_for(WireError("busy", "m"), "chat", is_codex=False).headers

@@ -24,6 +24,9 @@ class ErrorForm(NamedTuple):
 LONG_WAIT_S = 60
 """An SDK that is told to wait longer sleeps on with its caller waiting (measured: an hour on retry-after: 3600)."""
 
+_LASTING = ("insufficient_quota", "organization_spend_limit_exceeded", "usage_not_included")
+"""Codes of a 429 that no wait mends."""
+
 
 def _openai(error: WireError) -> Fields:
     return {"error": error.as_object()}
@@ -54,7 +57,7 @@ def reply_for(error: WireError, protocol: str, is_codex: bool) -> ErrorReply:
 def _is_final(status: int, error: WireError) -> bool:
     """Whether sending the same again can't help: the SDKs would, up to three times, also after a 501 (measured)."""
     if status == 429:
-        return _wait_s(error) > LONG_WAIT_S
+        return error.code in _LASTING or _wait_s(error) > LONG_WAIT_S
     return 400 <= status < 500 or status == 501
 
 

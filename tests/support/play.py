@@ -74,14 +74,14 @@ class Play:
         return [call.request.json for call in self.calls[case]]
 
 
-def opening(gate: Gate, answer: Answer) -> Turn:
+def opening(gate: Gate, turn: Turn) -> Turn:
     """A case by which a client opens the gate at which another one waits: it has seen what came before."""
 
-    def turn(_: Request) -> Answer:
+    def opened(request: Request) -> Answer:
         gate.open()
-        return answer
+        return turn(request) if callable(turn) else turn
 
-    return turn
+    return opened
 
 
 class Stage:

@@ -27,8 +27,10 @@ TOOL_KEYS = frozenset(
     "functionDeclarations googleSearch googleSearchRetrieval codeExecution urlContext fileSearch computerUse".split()
 )
 DECLARATION_KEYS = frozenset(
-    "name description behavior parameters parametersJsonSchema response responseJsonSchema".split()
+    "name description behavior parameters parametersJsonSchema response responseJsonSchema "
+    "parameters_json_schema response_json_schema".split()
 )
+"""Google reads names in both spellings; google-genai writes the last two so (measured)."""
 SCHEMA_KEYS = frozenset(
     "type format title description nullable enum maxItems minItems properties required minProperties maxProperties "
     "minLength maxLength pattern example anyOf propertyOrdering property_ordering default items minimum maximum".split()
@@ -95,11 +97,12 @@ def _answers(path: str, calls: list[JSON], answers: list[JSON]) -> Iterator[str]
         if not fitting:
             yield f"{path}: functionResponse {answer.get('name')!r} answers no call"
             return
-        open_calls.remove(fitting[0])
+        open_calls.remove(min(fitting, key=lambda call: call.get("id") != answer.get("id")))
 
 
 def _fits(call: JSON, answer: JSON) -> bool:
-    return bool(call["name"] == answer.get("name") and call.get("id") == answer.get("id"))
+    """google-genai calls functions by itself and answers without ids (measured)."""
+    return bool(call["name"] == answer.get("name") and answer.get("id") in (None, call.get("id")))
 
 
 def _parts(path: str, content: JSON) -> Iterator[str]:

@@ -120,3 +120,23 @@ def values(value: Any) -> list[tuple[Any, Any]]:
     keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
     inner = [pair for key in keys for pair in values(value[key])]
     return [(value, key) for key in keys] + inner
+
+
+@each_kind
+@pytest.mark.parametrize(
+    ("reasoning", "is_shown"),
+    [
+        ({"effort": "low"}, True),
+        ({"effort": "low", "summary": "auto"}, True),
+        ({"effort": "low", "summary": "none"}, False),
+        ({"effort": "low", "summary": None}, False),
+        ({"effort": "none"}, False),
+        ({}, False),
+    ],
+)
+def test_thoughts_are_shown_to_who_named_an_effort(kind, reasoning, is_shown):
+    """A client that has no word for it would never see any; one that turned them off sees none."""
+    model = {"messages": "claude-opus-4-6", "gemini": "gemini-3-pro"}[kind]
+    fields = {"model": model, "input": "q", "reasoning": reasoning}
+    told = json.dumps(REVERSES[kind].encode_request(Decoded(fields)).fields)
+    assert ("includeThoughts" in told or "summarized" in told) is is_shown

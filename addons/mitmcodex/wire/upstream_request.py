@@ -145,15 +145,18 @@ class RequestEncoder:
         return Choice("named", function.name)
 
     def thinking(self, asked: Reading) -> Thinking:
+        """Who names an effort is shown the thoughts, unless it turned them off: else no client would ever see any."""
         value = asked.raw("reasoning")
         if value is None:
             return Thinking()
         with Reading(value, "reasoning", self.losses) as reasoning:
-            wanted = reasoning.take("summary", str) or reasoning.take("generate_summary", str) or "none"
+            effort = reasoning.take("effort", str) or ""
+            default = "none" if effort in ("", "none") or "summary" in value else "auto"
+            wanted = reasoning.take("summary", str) or reasoning.take("generate_summary", str) or default
             if wanted not in ("none", "auto"):
                 self.lose("reasoning.summary", "changed", "the provider's summaries have one length", is_hint=True)
             reasoning.lose("context", "the provider chooses which thoughts it reads again", is_hint=True)
-            return Thinking(reasoning.take("effort", str) or "", wanted != "none")
+            return Thinking(effort, wanted != "none")
 
     def form(self, asked: Reading) -> tuple[str, Fields]:
         """``text``: (text | json_object | json_schema, the schema)."""

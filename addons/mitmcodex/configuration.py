@@ -22,6 +22,8 @@ TABLES = ("client_keys", "providers", "ollama", "aliases", "custom_models", "rou
 """What a mitmproxy option can't hold: YAML only."""
 
 KEYS_BY_NAME = {key.name: key for key in KEYS}
+SWITCHES = {"true": True, "1": True, "false": False, "0": False}
+"""How a text says yes or no."""
 SECURE_NAME = "secure"
 
 
@@ -47,6 +49,8 @@ def load(sets: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     values, origins = _scalars(layers)
     tables = {name: own.get(name, defaults[name]) for name in TABLES}
     origins |= {name: "file" if name in own else "default" for name in TABLES}
+    ollama_variables = _ollama_variables(environ)
+    origins |= {"ollama": "environment"} if ollama_variables else {}
     fields = {name: _field(KEYS_BY_NAME[name], value) for name, value in values.items() if name != "config"}
     upstream = str(fields.pop("upstream"))
     fields["state_dir"] = fields["state_dir"] or paths.state_folder(environ)
@@ -55,7 +59,7 @@ def load(sets: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
         **fields,  # type: ignore[arg-type]  # _field gives each name the type that Settings asks for
         providers=providers,
         client_keys=_client_keys(tables["client_keys"], environ),
-        ollama=_ollama({**_table(defaults, "ollama"), **_table(tables, "ollama")}),
+        ollama=_ollama({**_table(defaults, "ollama"), **_table(tables, "ollama"), **ollama_variables}),
         naming=naming.naming(tables, providers),
         values=values,
         origins=origins,
@@ -74,6 +78,13 @@ def _table(layer: Mapping[str, object], name: str) -> dict[str, object]:
 
 def _ollama(table: dict[str, object]) -> Ollama:
     return naming.ollama(table, listen(str(table["listen"])))
+
+
+def _ollama_variables(environ: Mapping[str, str]) -> dict[str, object]:
+    """The one table that a container may set by its environment: one variable a field, an empty one counts as unset."""
+    given = {name: environ.get(_variable(f"ollama_{name}"), "") for name in naming.OLLAMA_FIELDS}
+    switches = {name: SWITCHES.get(given[name].lower(), given[name]) for name in naming.OLLAMA_SWITCHES}
+    return {name: value for name, value in {**given, **switches}.items() if value != ""}
 
 
 def default_values() -> dict[str, Value]:
@@ -161,13 +172,14 @@ def _environment(environ: Mapping[str, str], defaults: Mapping[str, object]) -> 
     Other variables may begin like ours (a key's, say), so that only near misses are refused.
     """
     scalars = [name for name, value in defaults.items() if name in KEYS_BY_NAME or not isinstance(value, (dict, list))]
-    known = [*scalars, "config"]
+    scalars.append("config")
+    known = [*scalars, *(f"ollama_{name}" for name in naming.OLLAMA_FIELDS)]
     for variable in environ:
         name = variable.removeprefix("MITMCODEX_").lower()
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
         if variable.startswith("MITMCODEX_") and name not in known and close:
             raise SettingsError(f"unknown variable {variable}: did you mean {_variable(close[0])}?")
-    return {name: environ[_variable(name)] for name in known if environ.get(_variable(name))}
+    return {name: environ[_variable(name)] for name in scalars if environ.get(_variable(name))}
 
 
 def _refuse_unbuilt(defaults: Mapping[str, object], layers: list[tuple[str, Mapping[str, object]]]) -> None:
@@ -211,8 +223,7 @@ def _typed(key: Key, raw: object, what: str) -> Value:
             raise SettingsError(f"{what} takes one value")
         raw = raw[0] if raw else True
     if key.kind is bool:
-        words = {"true": True, "1": True, "false": False, "0": False}
-        raw = words.get(raw.lower(), raw) if isinstance(raw, str) else raw
+        raw = SWITCHES.get(raw.lower(), raw) if isinstance(raw, str) else raw
         if isinstance(raw, bool):
             return raw
         raise SettingsError(f"{what} must be true or false, not {raw!r}")

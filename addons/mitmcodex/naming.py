@@ -18,7 +18,8 @@ TEXTS = {
 LISTS = ("supported_reasoning_efforts", "input_modalities", "output_modalities")
 LIMITS = ("context_window", "max_context_window", "max_output_tokens", "truncation_policy_limit")
 CUSTOM_FIELDS = ("id", *TEXTS, *LISTS, *LIMITS, "supports_personality")
-OLLAMA_FIELDS = ("enabled", "listen", "allow_remote", "version", "disable_vision")
+OLLAMA_SWITCHES = ("enabled", "allow_remote", "disable_vision")
+OLLAMA_FIELDS = ("listen", "version", *OLLAMA_SWITCHES)
 
 
 def naming(tables: Mapping[str, object], providers: Container[str]) -> Naming:
@@ -30,13 +31,13 @@ def ollama(raw: object, listen: Listen) -> Ollama:
     """``listen`` is the table's own, parsed; raises SettingsError."""
     table = _mapping(raw, "ollama")
     _refuse_unknown(table, OLLAMA_FIELDS, "ollama")
-    for name in ("enabled", "allow_remote", "disable_vision"):
+    for name in OLLAMA_SWITCHES:
         if not isinstance(table.get(name, False), bool):
             raise SettingsError(f"ollama: {name} must be true or false")
     version = str(table.get("version") or "")
     if not 1 <= len(version) <= 64:
         raise SettingsError("ollama: version must have 1 to 64 characters")
-    flags = {name: table.get(name, False) for name in ("enabled", "allow_remote", "disable_vision")}
+    flags = {name: table.get(name, False) for name in OLLAMA_SWITCHES}
     found = Ollama(listen=listen, version=version, **flags)
     if found.enabled and not listen.is_loopback and not found.allow_remote:
         raise SettingsError(f"ollama: {listen} can be reached by others, and no key is asked there: set allow_remote")

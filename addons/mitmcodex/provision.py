@@ -26,6 +26,13 @@ TEXT_FIELDS = ("kind", "base_url", "resolve", "auth_header", "profile", "ca_file
 FIELDS = (*TEXT_FIELDS, "credential", "headers", "http_version", "first_byte_timeout_s", *UNBUILT_FIELDS)
 KEY_HEADERS = {"azure": "api-key", "messages": "x-api-key", "gemini": "x-goog-api-key"}
 """Where a kind takes its key, when it is not ``authorization``."""
+SERVICES: dict[str, dict[str, str]] = {
+    "anthropic": {"kind": "messages", "base_url": "https://api.anthropic.com/v1"},
+    "gemini": {"kind": "gemini", "base_url": "https://generativelanguage.googleapis.com/v1beta"},
+    "openrouter": {"kind": "chat", "base_url": "https://openrouter.ai/api/v1"},
+}
+"""What an entry of the user's by one of these names need not say (seeds S202). They are no providers by themselves: a
+``claude*`` goes to one that has the real model as soon as there is one."""
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 REFERENCES = ("codex", "env", "file", "stdin", "store")
@@ -35,7 +42,7 @@ def providers(built_in: object, own: object, environ: Mapping[str, str]) -> dict
     """All providers, the user's first; an entry of theirs replaces single fields of a built-in one."""
     own_table, table = _table(own, "providers"), _table(built_in, "providers")
     names = [*own_table, *(name for name in table if name not in own_table)]
-    merged = {name: {**table.get(name, {}), **own_table.get(name, {})} for name in names}
+    merged = {name: {**SERVICES.get(name, {}), **table.get(name, {}), **own_table.get(name, {})} for name in names}
     if {"demo", "auto"} & merged.keys():
         raise SettingsError("providers: demo and auto are values of upstream, an entry needs another name")
     return {name: _provider(name, entry, environ) for name, entry in merged.items()}

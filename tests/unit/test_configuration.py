@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mitmcodex import configuration, paths
-from mitmcodex.schema import KEYS, Listen, SettingsError
+from mitmcodex.schema import KEYS, Listen, Ollama, SettingsError
 from mitmcodex.upstream.providers import CredentialRef
 
 
@@ -117,6 +117,7 @@ def test_other_programs_variables_are_not_read(environ: dict[str, str]) -> None:
     """What a shell holds for another proxy, or for every program, changes nothing here."""
     names = "PORT ENV OPENAI_API_KEY CODEX_PROXY_API_KEY PROXY_API_KEY CODEX_PROXY_TIMEOUT_MS"
     names += " CODEX_PROXY_MAX_BODY_BYTES CODEX_SECURE_MODE CODEX_PROXY_DEBUG_DUMP HTTPS_PROXY ACCESS_TOKEN ACCOUNT_ID"
+    names += " CODEX_MODEL OLLAMA_BRIDGE_ENABLED"
     others = dict.fromkeys(names.split(), "1")
     assert configuration.load({}, {**environ, **others}) == configuration.load({}, environ)
 
@@ -193,6 +194,42 @@ def test_texts_become_the_keys_type(environ: dict[str, str]) -> None:
     assert settings.allowed_hosts == ("a", "b")
     assert settings.allowed_origins == ("c", "d")
     assert settings.secure and settings.http_shutdown and settings.dump_dir is None
+
+
+def test_ollamas_listener_by_environment(environ: dict[str, str], file: Any) -> None:
+    """One variable a field, over the file; a misspelt one is named, and no other program's is read (seeds S24, S38)."""
+    file("ollama: {version: 0.19.0, disable_vision: true}")
+    environ |= {"OLLAMA_BRIDGE_ENABLED": "1", "OLLAMA_BRIDGE_PORT": "1", "OLLAMA_HOST": "0.0.0.0:1"}
+    assert not configuration.load({}, environ).ollama.enabled
+    environ |= {"MITMCODEX_OLLAMA_ENABLED": "True", "MITMCODEX_OLLAMA_LISTEN": "[::1]:9"}
+    environ |= {"MITMCODEX_OLLAMA_DISABLE_VISION": "0", "MITMCODEX_OLLAMA_ALLOW_REMOTE": ""}
+    loaded = configuration.load({}, environ)
+    assert loaded.ollama == Ollama(enabled=True, listen=Listen("::1", 9), version="0.19.0")
+    assert loaded.origins["ollama"] == "environment"
+    environ["MITMCODEX_OLLAMA_ENABLED"] = "maybe"
+    assert "enabled must be true or false" in refusal({}, environ)
+    assert "did you mean MITMCODEX_OLLAMA_VERSION" in refusal({}, {**environ, "MITMCODEX_OLLAMA_VERSIO": "1"})
+
+
+def test_extra_instructions_are_the_users_file(environ: dict[str, str], file: Any, tmp_path: Path) -> None:
+    """None by default; the setting names a file, whose text is taken (seeds S33, S133)."""
+    assert configuration.load({}, environ).extra_instructions == ""
+    (tmp_path / "own.md").write_text("Be brief.\n", encoding="utf-8")
+    file(f"extra_instructions: {tmp_path / 'own.md'}")
+    assert configuration.load({}, environ).extra_instructions == "Be brief."
+
+
+def test_names_of_models_by_settings(environ: dict[str, str], file: Any) -> None:
+    """The model that is meant where none is named, its effort and tier, and the model that is always meant, also by
+    environment; aliases and custom models by the file (seeds S7, S33, S113, S117, S123, S132)."""
+    file("default_effort: high\ndefault_tier: fast\naliases: {a: b}\ncustom_models: [own]")
+    environ |= {"MITMCODEX_DEFAULT_MODEL": "gpt-6-sol", "MITMCODEX_FORCE_MODEL": "gpt-6-luna"}
+    names = configuration.load({}, environ).names
+    assert (names.default_model, names.force_model) == ("gpt-6-sol", "gpt-6-luna")
+    assert (names.default_effort, names.default_tier) == ("high", "fast")
+    assert names.aliases == {"a": "b"} and names.custom("own") is not None
+    plain = configuration.load({}, {**environ, "XDG_CONFIG_HOME": "/nowhere"} | {"MITMCODEX_DEFAULT_MODEL": ""}).names
+    assert (plain.default_model, plain.default_effort, plain.default_tier) == ("", "", "")
 
 
 def test_client_keys_in_force(environ: dict[str, str], file: Any, tmp_path: Path) -> None:

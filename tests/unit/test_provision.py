@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trustme
+import yaml
 
 from mitmcodex import paths, provision
 from mitmcodex.schema import SettingsError
@@ -104,6 +105,26 @@ def test_an_entry_overrides_single_fields_of_a_built_in_one(environ: dict[str, s
 
 
 @pytest.mark.parametrize(
+    ("name", "kind", "base_url"),
+    [
+        ("openai", "openai", "https://api.openai.com/v1"),
+        ("anthropic", "messages", "https://api.anthropic.com/v1"),
+        ("gemini", "gemini", "https://generativelanguage.googleapis.com/v1beta"),
+        ("openrouter", "chat", "https://openrouter.ai/api/v1"),
+    ],
+)
+def test_well_known_services_need_a_key_alone(environ: dict[str, str], name: str, kind: str, base_url: str) -> None:
+    """Their kind and base URL are known by the name, and what an entry says itself counts more; those that nobody has
+    a key for are no providers (seeds S201, S202)."""
+    built_in = yaml.safe_load(paths.default_config().read_text(encoding="utf-8"))["providers"]
+    found = provision.providers(built_in, {name: {"credential": {"env": "K"}}}, environ)
+    assert (found[name].kind, found[name].base_url) == (kind, base_url)
+    assert {*found} == {"chatgpt", "openai", name}
+    own = provision.providers(built_in, {name: {"base_url": "https://gate.example/x"}}, environ)[name]
+    assert (own.kind, own.base_url) == (kind, "https://gate.example/x")
+
+
+@pytest.mark.parametrize(
     ("fields", "expected"),
     [
         ({"kind": "demo"}, "kind must be one of"),
@@ -141,7 +162,8 @@ def test_an_entry_overrides_single_fields_of_a_built_in_one(environ: dict[str, s
     ],
 )
 def test_a_fault_in_an_entry_names_it(environ: dict[str, str], fields: dict[str, Any], expected: str) -> None:
-    """Each wrong field stops with one line that names the provider, and shows no secret."""
+    """Each wrong field stops with one line that names the provider, and shows no secret; one that we don't know has no
+    base URL of ours, and a key stands nowhere itself (seeds S202, S203)."""
     with pytest.raises(SettingsError) as caught:
         provision.providers(BUILT_IN, {"work": entry(**fields)}, environ)
     message = str(caught.value)
@@ -150,7 +172,8 @@ def test_a_fault_in_an_entry_names_it(environ: dict[str, str], fields: dict[str,
 
 
 def test_a_whole_entry(environ: dict[str, str], tmp_path: Path) -> None:
-    """Every field of an entry arrives in the Provider; http is fine on loopback; http_version 1.1 may be a number."""
+    """Every field of an entry arrives in the Provider; http is fine on loopback; http_version 1.1 may be a number
+    (seeds S203)."""
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     fields = {
         "kind": "azure",

@@ -69,6 +69,12 @@ def test_overload_is_retryable_in_each_form(code, key):
         assert verdict.error.as_object()["code"] == "server_is_overloaded"
 
 
+def test_googles_name_of_overload():
+    """It stands as ``status``, beside a number as ``code``."""
+    verdict = head(503, {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}})
+    assert verdict.kind == "overloaded" and verdict.retryable
+
+
 def test_capacity_dressed_as_a_bad_request_is_overload():
     """pains.md P17: the text counts, even with 400 invalid_request_error."""
     error = {"message": "Selected model is at capacity. Please try a different model.", "type": "invalid_request_error"}

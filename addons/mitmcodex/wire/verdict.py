@@ -31,7 +31,7 @@ _NOT_MEANINGFUL = frozenset(
 _USAGE_CODES = frozenset(("usage_limit_reached", "usage_limit_exceeded", "usage_not_included"))
 _QUOTA_CODES = frozenset(("insufficient_quota", "organization_spend_limit_exceeded"))
 _OVERLOAD_CODES = frozenset(
-    ("server_is_overloaded", "service_unavailable_error", "overloaded_error", "overloaded", "slow_down")
+    ("server_is_overloaded", "service_unavailable_error", "overloaded_error", "overloaded", "slow_down", "unavailable")
 )
 OVERFLOW = "context_length_exceeded"
 _REFUSAL_CODES = frozenset(
@@ -258,7 +258,7 @@ def _report(status: int, body: Any, delay_s: float, now: float) -> _Report:
         status,
         message,
         _text(error.get("code")),
-        _text(error.get("type")),
+        _text(error.get("type")) or _text(error.get("status")).lower(),  # Google's name of it
         param if isinstance(param, str) else None,
         kept,
         delay_s or _delay_s(kept, message, now),

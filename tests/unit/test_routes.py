@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from mitmcodex import routes
@@ -97,3 +99,55 @@ def test_a_known_path_with_another_method_names_what_it_takes(method: str, path:
     with pytest.raises(WireError) as caught:
         routes.match(method, path)
     assert (caught.value.kind, caught.value.headers) == ("method_not_allowed", [("allow", allow)])
+
+
+BETA = "/v1beta/models/gpt-5.5"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "call", "protocol", "action"),
+    [
+        ("POST", "/v1/chat/completions", "responses", "chat", ""),
+        ("POST", "/chat/completions", "responses", "chat", ""),
+        ("POST", "/v1/v1/messages", "responses", "messages", ""),
+        ("POST", "/v1/messages/count_tokens", "count", "messages", "count_tokens"),
+        ("POST", "/v1/responses/input_tokens", "count", "responses", ""),
+        ("POST", "/v1/images/generations", "images", "images", "generations"),
+        ("POST", "/v1/images/edits", "images", "images", "edits"),
+        ("POST", f"{BETA}:generateContent", "responses", "gemini", "generateContent"),
+        ("POST", f"/gemini{BETA}:streamGenerateContent", "responses", "gemini", "streamGenerateContent"),
+        ("POST", "/v1/models/gpt-5.5:countTokens", "count", "gemini", "countTokens"),
+        ("GET", BETA, "listing", "gemini", ""),
+        ("GET", "/gemini/v1/models", "listing", "gemini", ""),
+        ("GET", "/v1/models/openai%2Fgpt-5.5", "listing", "responses", ""),
+        ("GET", "/v1/models/gpt-5.5/info", "listing", "responses", "info"),
+        ("DELETE", "/v1/responses/resp_1", "stored", "responses", ""),
+        ("GET", "/v1/responses/resp_1/input_items", "stored", "responses", "input_items"),
+    ],
+)
+def test_each_protocols_calls_are_found(method: str, path: str, call: str, protocol: str, action: str) -> None:
+    """seeds S63, S67 to S73, S76, S77, S92; another method is 405 (seeds S64)."""
+    route = routes.match(method, path)
+    assert (route.call, route.protocol, route.action) == (call, protocol, action)
+    with pytest.raises(WireError) as caught:
+        routes.match("PUT", path)
+    assert caught.value.kind == "method_not_allowed"
+
+
+@pytest.mark.parametrize("model", ["gpt-5.5", "openai:gpt-4o", "vendor/model", "a b"])
+def test_a_model_in_a_path_may_be_any_name(model: str) -> None:
+    """Also one with a colon or a slash, coded or not (conformance 64)."""
+    for spelt in (model.replace(" ", "%20"), quote(model, safe="")):
+        assert routes.match("POST", f"/v1beta/models/{spelt}:generateContent").model == model
+        assert routes.match("GET", f"/v1/models/{spelt}").model == model
+
+
+@pytest.mark.parametrize(
+    "path", [*(f"/v1/{name}" for name in routes._UNSUPPORTED), "/embeddings", "/v1/files/x", f"{BETA}:embedContent"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_is_not_supported_says_what_to_use(method: str, path: str) -> None:
+    """seeds S93: by its name, whatever the method."""
+    with pytest.raises(WireError, match="Use .+") as caught:
+        routes.match(method, path)
+    assert (caught.value.kind, path in caught.value.message) == ("not_supported", True)

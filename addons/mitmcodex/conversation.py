@@ -48,6 +48,7 @@ class Conversations:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[ConnectionKey, str], Conversation] = OrderedDict()
+        self._turn_states: OrderedDict[str, ConnectionKey] = OrderedDict()
 
     def of(self, owner: ConnectionKey, name: str) -> Conversation:
         """An id that two accounts showed would tell the upstream that they are one person's."""
@@ -57,6 +58,16 @@ class Conversations:
         if len(self._known) > MAX_CONVERSATIONS:
             self._known.popitem(last=False)
         return found
+
+    def note_turn_state(self, owner: ConnectionKey, state: str) -> None:
+        """An upstream gave it; the client brings it back within its turn."""
+        self._turn_states[state] = owner
+        if len(self._turn_states) > MAX_CONVERSATIONS:
+            self._turn_states.popitem(last=False)
+
+    def shows_turn_state(self, owner: ConnectionKey, state: str) -> bool:
+        """Whether it may go there: not when another account's upstream gave it (conformance 78)."""
+        return self._turn_states.get(state, owner) == owner
 
 
 def conversation_key(fields: dict[str, Any], headers: Pairs, session: str = "") -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import mitmcodex
 from mitmcodex import emission
@@ -20,8 +20,10 @@ from mitmcodex.state.credentials import Credential
 from mitmcodex.upstream.fingerprint import HeaderFacts, Profile, headers_for
 from mitmcodex.upstream.providers import Provider, Target, upstream_url
 from mitmcodex.upstream.transport import ConnectionKey, UpstreamRequest
-from mitmcodex.wire import images_form
+from mitmcodex.wire import images_form, installation
 from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.patch import set_top_level
+from mitmcodex.wire.shapes import Fields
 
 DEFAULT_PROFILE = "codex-cli-rustls-h2"
 NEUTRAL_PROFILE = "neutral"
@@ -30,6 +32,15 @@ NEUTRAL_KINDS = ("chat", "messages", "gemini")
 ANTHROPIC_VERSION = "2023-06-01"
 VERSION_IN_USER_AGENT = re.compile(r"^[^/]+/(\d[^\s(]*)")
 COMPRESSED_CALLS = ("responses", "compact")
+TURN_STATE = "x-codex-turn-state"
+
+
+class _Theirs(NamedTuple):
+    """What a client says of itself."""
+
+    headers: Pairs
+    changes: Fields
+    """Top-level keys of its body to set."""
 
 
 class Identity:
@@ -43,13 +54,14 @@ class Identity:
         assert provider is not None and credential is not None and adapted is not None and form is not None
         exchange.identity = identity = self._identity(provider, credential)
         admission = exchange.admission
-        facts = self._facts(exchange, identity)
+        theirs = self._theirs(exchange, identity)
+        facts = self._facts(exchange, identity, theirs.headers)
         target = Target(form.call, admission.path, _query(exchange, facts.version), form.model, form.action)
         # The secure mode takes upstream_url whole, whatever its path.
         url = provider.base_url if admission.is_raw else upstream_url(provider, target)
         if url is None:
             raise WireError("not_found", f"The upstream {provider.name} ({provider.kind}) has no such call.")
-        body = adapted
+        body = set_top_level(adapted, theirs.changes) if theirs.changes else adapted
         if provider.kind == "chatgpt" and form.call in COMPRESSED_CALLS and body:
             body = encode_zstd(body)
             facts = replace(facts, content_encoding="zstd")
@@ -64,6 +76,8 @@ class Identity:
     def upstream_response(self, exchange: Exchange) -> None:
         assert exchange.upstream is not None and exchange.request is not None
         assert exchange.identity is not None and exchange.provider is not None
+        if state := exchange.upstream.first(TURN_STATE):
+            self._conversations.note_turn_state(exchange.identity.key, state)
         cookies = [value for name, value in exchange.upstream.headers if name.lower() == "set-cookie"]
         if cookies and exchange.provider.kind == "chatgpt":
             self._resources.jar(exchange.identity.key, exchange.provider).store(exchange.request.url, cookies)
@@ -74,14 +88,32 @@ class Identity:
         key = ConnectionKey(provider.name, credential.account, "direct", profile.name, provider.transport)
         return WireIdentity(profile, key, self._resources.installation(key))
 
-    def _facts(self, exchange: Exchange, identity: WireIdentity) -> HeaderFacts:
+    def _theirs(self, exchange: Exchange, identity: WireIdentity) -> _Theirs:
+        """A Codex client's own headers and body, but for what another account's upstream knows it by: that account's
+        turn state, and its installation id, for which ours stands (conformance 78, 79)."""
+        admission, provider, credential = exchange.admission, exchange.provider, exchange.credential
+        assert provider is not None and credential is not None and exchange.form is not None
+        headers, fields = admission.headers, exchange.form.fields
+        if not admission.is_codex or admission.is_raw or provider.kind in NEUTRAL_KINDS:
+            return _Theirs(headers, {})
+        state = emission.first(headers, TURN_STATE)
+        if state and not self._conversations.shows_turn_state(identity.key, state):
+            headers = emission.without(headers, TURN_STATE)
+        own, account = installation.installation_of(headers, fields), credential.account
+        if not own or not credential.secret or self._resources.owner(own, account) == account:
+            return _Theirs(headers, {})
+        ours = identity.installation_id
+        return _Theirs(installation.headers_with(headers, ours), installation.changes_with(fields, ours))
+
+    def _facts(self, exchange: Exchange, identity: WireIdentity, headers: Pairs) -> HeaderFacts:
+        """``headers``: the client's, as they may be shown."""
         admission, provider, credential = exchange.admission, exchange.provider, exchange.credential
         assert provider is not None and credential is not None
         common: dict[str, Any] = {
             "kind": provider.kind,
             "credential": _credential_header(provider, credential),
             "provider_headers": provider.headers,
-            "client_headers": tuple(admission.headers) if admission.is_codex or admission.is_raw else (),
+            "client_headers": tuple(headers) if admission.is_codex or admission.is_raw else (),
             "account_id": credential.account_id,
             "is_fedramp": credential.is_fedramp,
             "content_type": _content_type(exchange),
@@ -89,7 +121,7 @@ class Identity:
         }
         if provider.kind in NEUTRAL_KINDS:
             return HeaderFacts(**common, **_neutral(provider, admission))
-        own = _from_codex(admission.headers) if admission.is_codex else self._made(exchange, identity)
+        own = _from_codex(headers) if admission.is_codex else self._made(exchange, identity)
         made = {**_names(identity.profile, admission.call), "routing_hint": _routing_hint(exchange)}
         return HeaderFacts(**common, **made | {name: value for name, value in own.items() if value})
 
@@ -153,7 +185,7 @@ def _from_codex(headers: Pairs) -> dict[str, Any]:
         "window_id": emission.first(headers, "x-codex-window-id"),
         "turn_metadata": emission.first(headers, "x-codex-turn-metadata"),
         "installation_id": emission.first(headers, "x-codex-installation-id"),
-        "turn_state": emission.first(headers, "x-codex-turn-state"),
+        "turn_state": emission.first(headers, TURN_STATE),
         "beta_features": emission.first(headers, "x-codex-beta-features"),
         "routing_hint": emission.first(headers, "x-codex-routing-hint"),
         "routing_override": emission.first(headers, "x-openai-account-routing-override"),

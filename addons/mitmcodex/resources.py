@@ -17,7 +17,7 @@ from mitmcodex.process import Process
 from mitmcodex.state import credentials
 from mitmcodex.state.cookies import CookieJar
 from mitmcodex.state.credentials import CredentialStore
-from mitmcodex.state.installations import installation_id
+from mitmcodex.state.installations import first_account, installation_id
 from mitmcodex.state.responses import ResponseStore
 from mitmcodex.upstream import fingerprint
 from mitmcodex.upstream.curl import CurlTransport
@@ -39,6 +39,7 @@ class Resources:
         self._process = process
         self._profiles: dict[str, Profile] = {}
         self._installations: dict[ConnectionKey, str] = {}
+        self._owners: dict[str, str] = {}
         self._responses: dict[int, ResponseStore] = {}
 
     def transport(self, identity: WireIdentity, provider: Provider) -> Transport:
@@ -87,3 +88,15 @@ class Resources:
                 log.warning(f"the installation id can't be kept in {self._process.current.state_dir}: {error.strerror}")
                 self._installations[key] = str(uuid.uuid4())
         return self._installations[key]
+
+    def owner(self, installation: str, account: str) -> str:
+        """The account that a Codex client's own installation id belongs to: the first with which it was used. Where
+        the disk refuses, the first of this run."""
+        if installation not in self._owners:
+            try:
+                found = first_account(self._process.current.state_dir, installation, account)
+            except OSError as error:
+                log.warning(f"a client's id can't be kept in {self._process.current.state_dir}: {error.strerror}")
+                found = account
+            self._owners[installation] = found
+        return self._owners[installation]

@@ -33,6 +33,8 @@ LITE_INPUT = [
     {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Be brief."}]},
 ]
 CHALLENGED = 403
+INSTALLATION = "11111111-2222-4333-8444-555555555555"
+ANOTHER_ID = "99999999-2222-3333-4444-555555555555"
 
 StartProxy = Callable[..., Proxy]
 
@@ -195,11 +197,37 @@ def test_codex_keeps_its_own(chatgpt: Proxy, backend: Backend) -> None:
 
 
 def test_turn_state_goes_to_the_client_and_back(chatgpt: Proxy, backend: Backend) -> None:
-    """``x-codex-turn-state`` reaches Codex, and the next request of the turn carries it upstream (protocol.md 1.4)."""
+    """conformance 78, protocol.md 1.4: ``x-codex-turn-state`` reaches Codex, its next request of the turn carries it
+    upstream, and a turn that does not bring it has none."""
     backend.queue(say("one", service_headers(turn_state="ts-7")), say("two"))
     state = as_codex(chatgpt).first("x-codex-turn-state")
-    assert as_codex(chatgpt, [("x-codex-turn-state", state)]).status == 200
-    assert [request.first("x-codex-turn-state") for request in backend.requests] == ["", "ts-7"]
+    assert as_codex(chatgpt, [("x-codex-turn-state", state)]).status == as_codex(chatgpt).status == 200
+    assert [request.first("x-codex-turn-state") for request in backend.requests] == ["", "ts-7", ""]
+
+
+def test_what_one_account_knows_codex_by_is_not_shown_to_another(
+    start: StartProxy, make_backend: Callable[..., Backend], ca: Authority, tmp_path: Path
+) -> None:
+    """conformance 78, 79: after another login, and another start, the turn state stays here, and ours stands for the
+    installation id of Codex in header and body; the first login sees its own."""
+    backend = make_backend(tls=ca.server_context(), name="codex-backend.test")
+    file = write_login(tmp_path / "auth.json").path
+    config = to_chatgpt(backend, ca, file, base_url=f"{backend.origin}/backend-api/codex")
+    headers = [("x-codex-installation-id", INSTALLATION), ("x-codex-turn-state", "ts-7")]
+    metadata = {"x-codex-installation-id": INSTALLATION, "turn_id": "t"}
+    proxy = start(config)
+    for number, account_id in enumerate((ACCOUNT_ID, ANOTHER_ID, ACCOUNT_ID)):
+        write_login(file, account_id, serial=number)
+        backend.queue(say("hi", service_headers(turn_state="ts-7") if number == 0 else ()))
+        assert as_codex(proxy, headers, client_metadata=metadata).status == 200
+    write_login(file, ANOTHER_ID, serial=3)
+    assert as_codex(start(config), headers, client_metadata=metadata).status == 200
+    told = [request.json["client_metadata"] for request in backend.requests]
+    ids = [held["x-codex-installation-id"] for held in told]
+    assert ids == [request.first("x-codex-installation-id") for request in backend.requests]
+    assert ids[0] == ids[2] == INSTALLATION and ids[1] == ids[3] != INSTALLATION
+    assert all(held["turn_id"] == "t" for held in told)
+    assert [request.first("x-codex-turn-state") for request in backend.requests[:3]] == ["ts-7", "", "ts-7"]
 
 
 @pytest.mark.parametrize("kind", ["openai", "responses"])
@@ -260,7 +288,7 @@ def test_cookies_belong_to_an_account(
     backend = make_backend(tls=ca.server_context(), name="codex-backend.test")
     file = write_login(tmp_path / "auth.json").path
     proxy = start(to_chatgpt(backend, ca, file, base_url=f"{backend.origin}/backend-api/codex"))
-    for number, account_id in enumerate((ACCOUNT_ID, "99999999-2222-3333-4444-555555555555", ACCOUNT_ID)):
+    for number, account_id in enumerate((ACCOUNT_ID, ANOTHER_ID, ACCOUNT_ID)):
         write_login(file, account_id, serial=number)
         backend.queue(say("hi", service_headers()))
         assert as_codex(proxy).status == 200

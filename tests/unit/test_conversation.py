@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,3 +89,14 @@ def test_metadata_leaves_out_what_is_not_known() -> None:
     assert text == json.dumps(metadata, separators=(",", ":"))
     full = json.loads(turn_metadata(Conversation(), "inst", {"model": "m", "reasoning": {"effort": "low"}}))
     assert list(full)[-2:] == ["model", "reasoning_effort"]
+
+
+def test_a_turn_state_is_of_the_account_whose_upstream_gave_it() -> None:
+    """conformance 78: another account is not shown it; one that nobody here has seen is the client's affair."""
+    conversations, other = Conversations(), replace(KEY, account="other")
+    conversations.note_turn_state(KEY, "s")
+    assert conversations.shows_turn_state(KEY, "s") and not conversations.shows_turn_state(other, "s")
+    assert conversations.shows_turn_state(other, "unknown")
+    for number in range(conversation.MAX_CONVERSATIONS):
+        conversations.note_turn_state(KEY, str(number))
+    assert conversations.shows_turn_state(other, "s")  # forgotten: memory is bounded

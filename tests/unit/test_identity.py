@@ -238,3 +238,68 @@ def test_two_accounts_share_no_id(wire: Stage) -> None:
     for name in ("session-id", "thread-id", "x-client-request-id", "x-codex-window-id"):
         first, second, again = (header(request, name) for request in requests)
         assert first == again != second
+
+
+# -- a Codex client's own ids under another account
+
+
+OTHER = replace(LOGIN, account_id="another-id", account="two")
+THEIRS = "11111111-2222-4333-8444-555555555555"
+
+
+def from_codex(headers: Pairs = (), **fields: Any) -> Exchange:
+    """Its body is not as we would write it."""
+    metadata = json.dumps({"installation_id": THEIRS, "turn_id": "t"})
+    told = [("x-codex-turn-metadata", metadata), ("x-codex-installation-id", THEIRS), *headers]
+    held = {"x-codex-installation-id": THEIRS, "x-codex-turn-metadata": metadata}
+    exchange = canonical(an_exchange(is_codex=True, headers=told), {**ASK, "client_metadata": held, **fields})
+    exchange.adapted = json.dumps(exchange.form.fields if exchange.form else None, indent=1).encode()
+    return exchange
+
+
+def body_of(request: UpstreamRequest) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(request.body)
+
+
+def test_the_first_account_sees_codexs_own_installation(wire: Stage) -> None:
+    """conformance 79: the id, in headers and body, as it came; also when another account came between."""
+    for credential in (LOGIN, OTHER, LOGIN):
+        exchange = from_codex()
+        request = wire.sent(exchange, credential=credential)
+        is_own = credential is LOGIN
+        assert (body_of(request) == exchange.adapted) is is_own
+        assert (THEIRS in str(request.headers)) is is_own
+
+
+def test_another_account_sees_ours_in_its_place(wire: Stage) -> None:
+    """conformance 79: header, turn metadata and client_metadata agree; nothing else of the body is changed."""
+    wire.sent(from_codex())
+    exchange = from_codex()
+    request = wire.sent(exchange, credential=OTHER)
+    assert exchange.identity is not None and exchange.adapted is not None
+    ours = exchange.identity.installation_id
+    sent, headers = body_of(request), dict(request.headers)
+    metadata = json.loads(sent)["client_metadata"]
+    assert ours == headers["x-codex-installation-id"] == metadata["x-codex-installation-id"]
+    told = headers["x-codex-turn-metadata"]
+    assert json.loads(told) == {"installation_id": ours, "turn_id": "t"} and metadata["x-codex-turn-metadata"] == told
+    before, _, after = exchange.adapted.partition(b'"client_metadata"')
+    assert sent.startswith(before) and sent.endswith(after[-2:]) and THEIRS.encode() not in sent
+
+
+def test_who_asks_no_credential_owns_nobodys_id(wire: Stage) -> None:
+    """conformance 79: a service without accounts gets it as it came, and so does the first account after it."""
+    free = wire.sent(from_codex(), OPENAI, Credential("none", account="none"))
+    assert THEIRS.encode() in free.body and THEIRS in str(wire.sent(from_codex(), credential=OTHER).headers)
+
+
+def test_a_turn_state_is_not_shown_to_another_account(wire: Stage) -> None:
+    """conformance 78: it is the client's to bring back; with another account it stays here."""
+    exchange = from_codex()
+    wire.sent(exchange)
+    answered(exchange, headers=[("x-codex-turn-state", "ts-1")])
+    wire.stage.upstream_response(exchange)
+    assert header(wire.sent(from_codex()), "x-codex-turn-state") == ""
+    brought = [("x-codex-turn-state", "ts-1")]
+    states = [header(wire.sent(from_codex(brought), credential=who), "x-codex-turn-state") for who in (LOGIN, OTHER)]
+    assert states == ["ts-1", ""]

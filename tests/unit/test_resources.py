@@ -108,3 +108,9 @@ def test_a_disk_that_refuses_costs_no_call(
     made = resources.installation(KEY)
     assert uuid.UUID(made) and resources.installation(KEY) == made
     assert caplog.text.count("can't be kept") == 1
+
+
+def test_a_clients_id_has_an_owner_without_a_disk_too(resources: Resources, tmp_path: Path) -> None:
+    """conformance 79: the first account of this run."""
+    (tmp_path / "installations").write_text("a file where the folder belongs")
+    assert [resources.owner("id", account) for account in ("one", "two")] == ["one", "one"]

@@ -28,9 +28,10 @@ def calls(*made: dict[str, Any]) -> dict[str, Any]:
 
 def test_system_messages_stay_where_they_are():
     """conformance 16: each text in its place with its role, also in the middle of a conversation."""
-    got = items(*[{"role": role, "content": role} for role in ("system", "user", "developer", "user", "system")])
+    roles = ("system", "user", "developer", "user", "system")
+    got = items(*[{"role": role, "content": f"text {number}"} for number, role in enumerate(roles)])
     assert [(item["role"], item["content"][0]["text"]) for item in got] == [
-        (role, role) for role in ("system", "user", "developer", "user", "system")
+        (role, f"text {number}") for number, role in enumerate(roles)
     ]
 
 
@@ -69,6 +70,8 @@ def test_an_id_may_come_again_in_a_later_round():
     result = {"role": "tool", "tool_call_id": "call_1", "content": "x"}
     got = items(calls(call("call_1")), result, calls(call("call_1")), result, losses=losses)
     assert [item["call_id"] for item in got] == ["call_1"] * 4
+    unanswered = items(calls(call("call_1")), calls(call("call_1")), result, losses=losses)
+    assert [item["type"] for item in unanswered] == ["function_call", "function_call", "function_call_output"]
     assert losses == []
 
 

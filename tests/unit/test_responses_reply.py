@@ -8,7 +8,7 @@ from mitmcodex.wire import responses_reply
 from mitmcodex.wire.codec import Decoded, ReplyContext
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.responses_reply import CODEX_KEEPALIVE, PUBLIC_KEEPALIVE, ResponsesEncoder
-from mitmcodex.wire.sse import FRAME_LIMIT, FrameSplitter, event_of, event_type
+from mitmcodex.wire.sse import FRAME_LIMIT, FrameSplitter, event_of, event_type, format_event
 
 
 def sse(kind, **fields):
@@ -270,8 +270,17 @@ def test_codex_reads_what_the_upstream_wrote():
 
 def test_frames_that_say_it_already_pass_as_they_are():
     """Byte for byte: they are not written again."""
-    odd = b'data: {"type":"response.created",  "response":{ "id":"r","model":"m" }}\n\n'
+    odd = b'data: {"type":"response.created",  "response":{ "id":"r","model":"m","created_at":1 }}\n\n'
     assert ResponsesEncoder(is_codex=False, model="m", told={"instructions": None}).feed(odd) == odd
+
+
+@pytest.mark.parametrize("kind", ["response.created", "response.in_progress"])
+def test_a_response_has_its_time(kind):
+    """As in the public API, where the upstream leaves it out; the AI SDK refuses an answer without. Codex does not."""
+    frame = format_event({"type": kind, "response": {"id": "r"}})
+    [event] = events(ResponsesEncoder(is_codex=False, created_at=5).feed(frame))
+    assert event["response"]["created_at"] == 5
+    assert ResponsesEncoder(is_codex=True, created_at=5).feed(frame) == frame
 
 
 def test_what_the_request_says_may_become_known_until_the_first_event():

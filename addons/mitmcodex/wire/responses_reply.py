@@ -204,7 +204,12 @@ class ResponsesEncoder:
         if not self._identity_is_known:
             self._identity_is_known = True
             self._identity.update({key: response[key] for key in self._identity if response.get(key)})
-        return format_event(event) if self._repeat(response) else frame
+        is_changed = self._repeat(response)
+        if not self._is_codex and "created_at" not in response:
+            # The public API always has it, and the AI SDK takes no response.created without (measured).
+            response["created_at"] = self._identity["created_at"]
+            is_changed = True
+        return format_event(event) if is_changed else frame
 
     def _repeat(self, response: Any) -> bool:
         return not self._is_codex and repeat(response, self._told, self._model)

@@ -240,6 +240,28 @@ def test_the_tools_rules_hold_in_responses_and_chat(proxy: Proxy, backend: Backe
     assert backend.requests == []
 
 
+@pytest.mark.parametrize("wants_stream", [True, False])
+def test_the_tool_draws_in_responses(proxy: Proxy, backend: Backend, wants_stream: bool) -> None:
+    """seeds S135, S141, S142: tool and images reach the backend as they came (a URL of either kind), its events and the
+    item with image and final prompt the client."""
+    urls = [f"data:image/png;base64,{DRAWN}", "https://example.test/a.png"]
+    content = [{"type": "input_text", "text": "make it blue"}]
+    content += [{"type": "input_image", "image_url": url} for url in urls]
+    asked = {**TOOL, "model": "gpt-image-2", "partial_images": 1, "output_format": "webp", "output_compression": 80}
+    message = [{"role": "user", "content": content}]
+    answer = post(proxy, "/v1/responses", model="gpt-5.5", input=message, tools=[asked], stream=wants_stream)
+    (got,) = backend.requests
+    assert tool(got) == asked
+    assert [part.get("image_url") for part in got.json["input"][-1]["content"]] == [None, *urls]
+    if wants_stream:
+        names = [kind.rpartition(".")[2] for kind in answer.kinds]
+        assert names == ["created", "generating", "partial_image", "done", "completed"]
+        assert answer.events[2]["partial_image_b64"] == "AAAA"
+    response = answer.events[-1]["response"] if wants_stream else answer.json
+    (image,) = response["output"]
+    assert (image["type"], image["result"], image["revised_prompt"]) == ("image_generation_call", DRAWN, "a red dot")
+
+
 CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "x"}]}]}
 MESSAGES = {"model": "gpt-5.5", "messages": [{"role": "user", "content": "x"}]}
 TOOL = {"type": "image_generation", "size": "3840x2160"}

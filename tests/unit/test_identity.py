@@ -135,6 +135,20 @@ def test_the_routing_hint_names_model_and_tier(wire: Stage, fields: dict[str, An
     assert header(wire.asked({**ASK, **fields}), "x-codex-routing-hint") == hint
 
 
+def test_anthropics_headers_go_where_its_protocol_is_spoken(wire: Stage) -> None:
+    """conformance 61: its client's version and betas go on to kind messages alone; who names no version gets ours."""
+    told = [("anthropic-version", "2026-10-21"), ("anthropic-beta", "a,b")]
+    anthropic = Provider("claude", "messages", "https://u.example/v1", auth_header="x-api-key")
+    asked = [("messages", told, anthropic), ("chat", told, anthropic), ("messages", [], anthropic)]
+    asked += [("messages", told, CHATGPT), ("messages", told, OPENAI), ("messages", told, replace(OPENAI, kind="chat"))]
+    sent = [
+        wire.sent(canonical(an_exchange(protocol=protocol, headers=headers), ASK), provider, KEY)
+        for protocol, headers, provider in asked
+    ]
+    found = [(header(request, "anthropic-version"), header(request, "anthropic-beta")) for request in sent]
+    assert found == [("2026-10-21", "a,b"), ("2023-06-01", ""), ("2023-06-01", ""), *[("", "")] * 3]
+
+
 # -- who pays
 
 

@@ -16,7 +16,7 @@ from mitmcodex.upstream.providers import Provider
 from mitmcodex.upstream.transport import Closed
 from mitmcodex.wire.codec import Loss
 from mitmcodex.wire.errors import WireError
-from support.events import ev_completed, ev_created, ev_failed, ev_incomplete, ev_message_done, sse
+from support.events import ev_completed, ev_created, ev_failed, ev_incomplete, ev_message_done, ev_reasoning, sse
 from support.exchanges import EVENTS, an_exchange, answered, at, read
 
 CHATGPT = Provider("work", "chatgpt", "https://u.example/backend-api/codex")
@@ -100,7 +100,34 @@ def test_a_stream_is_encoded_and_kept_from_caches() -> None:
     assert exchange.reply is not None
     assert exchange.reply.headers == [*kept, ("cache-control", "no-cache"), ("x-accel-buffering", "no")]
     told = read(exchange)
-    assert told.startswith(sse(WHOLE[:2])) and b"event: response.completed" in told
+    assert told.startswith(b"event: response.created\n") and sse(WHOLE[1:2], 1) in told
+    assert b"event: response.completed\n" in told
+
+
+@pytest.mark.parametrize("protocol", ["responses", "chat"])
+@pytest.mark.parametrize("wants_stream", [True, False])
+def test_the_quota_goes_to_every_client(protocol: str, wants_stream: bool) -> None:
+    """conformance 40: ``x-codex-*`` and the request's id stay in the head, in a stream as in one object."""
+    asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}]} if protocol == "chat" else ASK
+    quota = [("x-codex-primary-used-percent", "7"), ("X-Codex-Credits-Balance", ""), ("x-request-id", "r")]
+    exchange = down({**asked, "stream": wants_stream}, protocol=protocol)
+    up(answered(exchange, sse(WHOLE), headers=[EVENTS, *quota]))
+    assert exchange.reply is not None and [pair for pair in exchange.reply.headers if pair in quota] == quota
+
+
+@pytest.mark.parametrize(("settings", "field"), [({}, "reasoning_content"), ({"reasoning_out": "off"}, None)])
+def test_reasoning_goes_out_as_the_setting_says(settings: dict[str, str], field: str | None) -> None:
+    """conformance 11: in a field of its own unless something else is set."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    exchange = at(an_exchange(protocol="chat", body=json.dumps(body).encode()), CHATGPT)
+    exchange.parsed = body
+    stage = Translate(Process(settings=Settings(**settings)), len)  # type: ignore[arg-type]
+    stage.upstream_request(exchange)
+    answered(exchange, sse([ev_created("r"), ev_reasoning("Hm."), ev_message_done("hello", output_index=1), WHOLE[2]]))
+    asyncio.run(stage.upstream_response(exchange))
+    assert exchange.reply is not None and exchange.reply.body is not None
+    message = json.loads(exchange.reply.body)["choices"][0]["message"]
+    assert message["content"] == "hello" and message.get(field or "reasoning_content") == ("Hm." if field else None)
 
 
 def test_codex_gets_the_head_as_it_came() -> None:

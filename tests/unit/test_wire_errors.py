@@ -76,3 +76,14 @@ def test_a_429_that_no_wait_mends_is_not_to_be_repeated(code):
     assert ("x-should-retry", "false") in reply_for(error, "chat", is_codex=False).headers
     assert ("x-should-retry", "false") not in reply_for(error, "responses", is_codex=True).headers
     assert ("x-should-retry", "false") not in reply_for(WireError("busy", "m"), "chat", is_codex=False).headers
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses"])
+@pytest.mark.parametrize(("kind", "status"), [("invalid_request", 400), ("credential", 401), ("unreachable", 502)])
+def test_openais_clients_get_a_status_and_one_object(protocol: str, kind: str, status: int) -> None:
+    """conformance 12, 38: before a stream the failure is the HTTP status, and JSON with message, type, code, param."""
+    reply = reply_for(WireError(kind, "x", param="input"), protocol, is_codex=False)
+    told = json.loads(reply.body)
+    assert reply.status == status and ("content-type", "application/json") in reply.headers
+    assert told.keys() == {"error"} and told["error"].keys() == {"message", "type", "code", "param"}
+    assert (told["error"]["message"], told["error"]["param"]) == ("x", "input")

@@ -38,6 +38,13 @@ def test_usage(told, made):
     assert "server_tool_use" not in got
 
 
+def test_thoughts_are_part_of_the_output():
+    """clients.md claude-code: their number is told where the upstream tells it; Claude Code shows it."""
+    got = usage_of({"usage": usage(1, 30, reasoning=10)}, context(), 0)
+    assert (got["output_tokens"], got["output_tokens_details"]) == (30, {"thinking_tokens": 10})
+    assert "output_tokens_details" not in usage_of({"usage": {"output_tokens": 1}}, context(), 0)
+
+
 def test_searches_are_counted():
     """conformance 51, pains P51: with the keys that the SDK's type demands."""
     told = usage_of({"usage": None}, context(), 2)["server_tool_use"]

@@ -46,6 +46,9 @@ def usage_of(response: Fields, context: ReplyContext, searches: int) -> Fields:
         "cache_read_input_tokens": cached,
         "output_tokens": _number(usage, "output_tokens"),
     }
+    thought = usage.get("output_tokens_details")
+    if isinstance(thought, dict) and "reasoning_tokens" in thought:
+        made["output_tokens_details"] = {"thinking_tokens": _number(thought, "reasoning_tokens")}
     if searches:
         made["server_tool_use"] = {"web_search_requests": searches, "web_fetch_requests": 0}
     return made

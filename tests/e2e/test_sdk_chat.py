@@ -53,6 +53,14 @@ def test_text(run: Run) -> None:
     assert play.shown["text"] == [model, "chat.completion", [chat_cases.WORDS, "stop"], usage(kind)]
 
 
+def test_only_a_service_of_its_own_protocol_gets_the_body_as_it_came(run: Run) -> None:
+    """Nothing of it is changed where the model is the same; all others get what their protocol has for it."""
+    kind, play = run
+    [body] = play.sent("text")
+    asked = {"model": "gpt-5.5", "messages": [{"role": "user", "content": "case:text"}], "temperature": 0.5, "seed": 3}
+    assert (body == asked) is (kind == "chat")
+
+
 def test_stream_in_pieces(run: Run) -> None:
     """conformance 1, 2, 7, 8, 13: the first piece is there before the last is sent; one head, one end, one usage."""
     kind, play = run

@@ -173,8 +173,8 @@ SEEN = {
 
 @pytest.mark.parametrize("case", SEEN)
 def test_the_service_refuses(case: str, run: Run) -> None:
-    """protocol.md 5.6, pains P31: in the words of any service, the same class, status and code in both API forms; what a
-    service of the client's own protocol refuses comes as it says it: here without a code."""
+    """protocol.md 5.6, pains P31: in the words of any service, the same class, status and code in both API forms; what
+    a service of the client's own protocol refuses comes as it says it: here without a code."""
     kind, play = run
     own_words = {"overflow": ["BadRequestError", 400, None]} if kind == "chat" else {}
     assert play.shown[case] == SEEN[case]

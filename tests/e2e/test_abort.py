@@ -85,7 +85,7 @@ def ask(client: Http1Wire | Http2Wire, backend: Backend, phase: str) -> tuple[Ca
 def test_a_client_that_goes_is_followed(
     start: Start, api_backend: Backend, kind: type[Http1Wire | Http2Wire], http_version: str, phase: str
 ) -> None:
-    """In every phase the upstream's stream is reset while it is silent, for all pairs of protocols."""
+    """conformance 84: in every phase the upstream's stream is reset while it is silent, for all pairs of protocols."""
     proxy = start(http_version)
     with kind(proxy.port) as client:
         call, number = ask(client, api_backend, phase)

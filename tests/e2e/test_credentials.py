@@ -59,7 +59,8 @@ def test_login_is_read_again_when_it_changes(start: StartProxy, backend: Backend
 
 
 def test_refused_token_is_read_again_once(start: StartProxy, backend: Backend, ca: Authority, login: Login) -> None:
-    """A 401 that meets a file with another token is one more attempt with that one, unseen by the client."""
+    """conformance 80: a 401 that meets a file with another token is one more attempt with that one, unseen by the
+    client."""
     fresh: list[Login] = []
 
     def expire(request: Request) -> Script:
@@ -75,7 +76,7 @@ def test_refused_token_is_read_again_once(start: StartProxy, backend: Backend, c
 
 
 def test_refused_twice_is_told(start: StartProxy, backend: Backend, ca: Authority, login: Login) -> None:
-    """The new token is refused too: no third attempt."""
+    """conformance 80: the new token is refused too: no third attempt."""
 
     def expire(request: Request) -> Script:
         write_login(login.path, serial=len(backend.requests) + 1)
@@ -96,8 +97,8 @@ def check_told(answer: Answer, status: int, remedy: str) -> None:
 def test_refused_and_unchanged_is_told_with_the_command(
     ask: Callable[..., Answer], status: int, start: StartProxy, backend: Backend, ca: Authority, login: Login
 ) -> None:
-    """One POST; Codex gets 400, as a 401 would make it spend its own refresh token, other clients 401; both are told
-    what to run, and neither gets a word of the token."""
+    """conformance 80: one POST; Codex gets 400, as a 401 would make it spend its own refresh token, other clients 401;
+    both are told what to run, and neither gets a word of the token."""
     backend.script(lambda request: token_expired())
     answer = ask(start(at_chatgpt(backend, ca, login)))
     check_told(answer, status, "codex login")
@@ -157,7 +158,7 @@ def test_read_only_home_is_enough_and_stays_as_it_is(
 def test_client_s_own_credentials_never_go_upstream(
     start: StartProxy, backend: Backend, ca: Authority, login: Login
 ) -> None:
-    """Whatever a client sends to prove itself stays here: the upstream sees our credential alone."""
+    """conformance 77: whatever a client sends to prove itself stays here: the upstream sees our credential alone."""
     theirs = ("authorization", "Bearer theirs-1"), ("chatgpt-account-id", "theirs-2"), ("x-api-key", "theirs-3")
     assert as_codex(start(at_chatgpt(backend, ca, login)), [*theirs, ("cookie", "a=theirs-4")]).status == 200
     (request,) = backend.requests

@@ -160,7 +160,7 @@ def test_a_cut_stream_leaves_its_partial_body(tmp_path: Path, config: JSON, upst
 
 
 def test_an_aborted_client_leaves_its_partial_body(tmp_path: Path, config: JSON, upstream: Backend) -> None:
-    """The client goes away in mid-stream: the files are whole JSON, hold what came and say so."""
+    """conformance 84: the client goes away in mid-stream: the files are whole JSON, hold what came and say so."""
     gate = Gate()
     upstream.queue([Head(), Data(FIRST_WORDS), Pause(gate), End()])
     with Proxy(tmp_path, config) as proxy:

@@ -113,7 +113,7 @@ def test_a_stop_sequence_ends_the_answer(start: Start, backend: Backend, protoco
 
 @pytest.mark.parametrize("protocol", LIMITS)
 def test_a_token_limit_ends_the_answer(start: Start, backend: Backend, protocol: str) -> None:
-    """With what fits, and the protocol's reason for it (conformance 63)."""
+    """With what fits, and the protocol's reason for it (conformance 23, 63)."""
     fields, read, expected = LIMITS[protocol]
     backend.queue(going_on("one", " two", " three", " four"))
     got = post(start(), protocol, **fields)

@@ -131,8 +131,8 @@ def test_a_stream_beyond_its_whole_time_fails(client: Pairs, start: StartProxy, 
 
 @each_client
 def test_a_silent_upstream_is_kept_alive(client: Pairs, start: StartProxy, backend: Backend) -> None:
-    """Codex gets an event with data, which alone resets its timer; others a comment. The silence before the first event
-    ends the hold: the head goes out."""
+    """conformance 48, 82: Codex gets an event with data, which alone resets its timer; others a comment. The silence
+    before the first event ends the hold: the head goes out."""
     hold = Gate()
     backend.queue([Head(), CREATED, Pause(hold), *[Data(sse([e], n)) for n, e in enumerate(text_events("x")[1:], 1)]])
     word = b'data: {"type":"keepalive"}' if is_codex(client) else b": keepalive"
@@ -202,7 +202,7 @@ LIMITS: dict[str, Script] = {
 @each_client
 @pytest.mark.parametrize("form", LIMITS)
 def test_a_usage_limit_in_any_form_is_a_429(form: str, client: Pairs, start: StartProxy, backend: Backend) -> None:
-    """With the time of the reset; Codex understands it in this form alone, and one POST is enough."""
+    """conformance 40: with the time of the reset; Codex understands it in this form alone, and one POST is enough."""
     backend.queue(LIMITS[form])
     answer = post(start(), headers=client)
     assert answer.status == 429 and posts(backend) == 1
@@ -251,7 +251,7 @@ def test_a_passing_fault_is_not_seen(fault: str, client: Pairs, start: StartProx
 @each_client
 @pytest.mark.parametrize("form", ["overloaded", "overloaded in the stream"])
 def test_an_overload_that_stays_is_a_503(form: str, client: Pairs, start: StartProxy, backend: Backend) -> None:
-    """After a bounded number of attempts, with the code that tells Codex not to go on."""
+    """conformance 81: after a bounded number of attempts, with the code that tells Codex not to go on."""
     backend.script(lambda request: CURES[form])
     answer = post(start(), headers=client)
     assert (answer.status, answer.error["code"]) == (503, "server_is_overloaded")
@@ -326,7 +326,8 @@ LATE_CUTS: dict[str, Script] = {
 @each_client
 @pytest.mark.parametrize("how", LATE_CUTS)
 def test_a_later_cut_never_looks_like_an_end(how: str, client: Pairs, start: StartProxy, backend: Backend) -> None:
-    """Something went out, so there is no second POST; the stream ends with response.failed, stream_incomplete."""
+    """conformance 81: something went out, so there is no second POST; the stream ends with response.failed,
+    stream_incomplete."""
     begun = [Head(), Data(sse([ev_created(), ev_text_delta("some")]))]
     hold = Gate()
     backend.queue([*begun, Pause(hold), *LATE_CUTS[how]])

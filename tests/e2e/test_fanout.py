@@ -78,7 +78,8 @@ def texts(body: bytes) -> list[str]:
 
 
 def test_a_stream_has_all_choices_as_they_come(start: Start, backend: Backend) -> None:
-    """Each piece is there while the other answer is silent; one usage, one end, and a loss that tells of the calls."""
+    """conformance 23: each piece is there while the other answer is silent; one usage, one end, and a loss that tells
+    of the calls."""
     one, two = Gate(), Gate()
     backend.queue(held("a", one, "b"), held("c", two, "d"))
     with asked(start(), 2, stream=True, stream_options={"include_usage": True}) as sent:

@@ -85,7 +85,7 @@ def post(proxy: Proxy, path: str = "/v1/responses", headers: Pairs | None = None
 
 @pytest.mark.parametrize("form", RIGHT)
 def test_the_key_is_taken_in_each_form_and_goes_no_further(proxy: Proxy, upstream: Backend, form: str) -> None:
-    """By four headers and the query; upstream goes the provider's credential alone."""
+    """conformance 64: by four headers and the query; upstream goes the provider's credential alone."""
     query, headers = RIGHT[form]
     for caller in ([], CODEX):
         answer = post(proxy, f"/v1/responses{query}", [*headers, *caller])

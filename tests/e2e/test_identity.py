@@ -148,8 +148,8 @@ def test_other_clients_get_ids_that_are_stable_per_conversation(chatgpt: Proxy, 
 
 
 def test_compaction_belongs_to_its_conversation(chatgpt: Proxy, backend: Backend) -> None:
-    """A foreign client's compaction goes out under the ids of the conversation that it compacts, with its model as the
-    routing hint; a Codex client's own installation id is kept."""
+    """conformance 42, 79: a foreign client's compaction goes out under the ids of the conversation that it compacts,
+    with its model as the routing hint; a Codex client's own installation id is kept."""
     fields = {"model": "gpt-5.5", "instructions": "Be brief.", "input": [{"role": "user", "content": "of rivers"}]}
     body = json.dumps(fields).encode()
     assert post(chatgpt, **fields).status == call(chatgpt, "POST", "/v1/responses/compact", [], body).status == 200
@@ -164,7 +164,7 @@ def test_compaction_belongs_to_its_conversation(chatgpt: Proxy, backend: Backend
 
 
 def test_other_clients_get_the_profile_s_names(chatgpt: Proxy, backend: Backend) -> None:
-    """A foreign User-Agent, its version and its own headers stay behind; the profile speaks for it."""
+    """conformance 77: a foreign User-Agent, its version and its own headers stay behind; the profile speaks for it."""
     foreign = [("user-agent", "OpenAI/Python 2.0"), ("x-stainless-lang", "python"), ("x-codex-other", "1")]
     assert post(chatgpt, [*foreign, ("version", "9.9.9"), ("x-codex-turn-state", "theirs")]).status == 200
     (request,) = backend.requests
@@ -187,7 +187,8 @@ def test_a_client_that_names_nothing_gets_the_profile_s_names(chatgpt: Proxy, ba
 
 
 def test_codex_keeps_its_own(chatgpt: Proxy, backend: Backend) -> None:
-    """Every id and name that a Codex client sends goes on as it is, and ``version`` is the one in its User-Agent."""
+    """conformance 77: every id and name that a Codex client sends goes on as it is, and ``version`` is the one in its
+    User-Agent."""
     assert as_codex(chatgpt, [("x-codex-new-thing", "kept")]).status == 200
     (request,) = backend.requests
     assert all(request.first(name) == value for name, value in CODEX)

@@ -69,7 +69,8 @@ def recorder(make_backend: Callable[..., Backend], ca: Authority) -> Backend:
 
 @pytest.mark.parametrize("coding", ["", "gzip", "zstd", "gzip, zstd"])
 def test_request_bytes_arrive_as_they_came(coding: str, chatgpt: Proxy, backend: Backend) -> None:
-    """Codex's body is the same byte for byte once content codings are taken off, whatever it was coded in."""
+    """conformance 76: Codex's body is the same byte for byte once content codings are taken off, whatever it was coded
+    in."""
     body = ODD_BODY
     for name in filter(None, coding.split(", ")):
         body = gzip.compress(body) if name == "gzip" else zstandard.compress(body)
@@ -89,8 +90,8 @@ def test_request_bytes_arrive_as_they_came_at_an_api(openai: Proxy, api_backend:
 
 @pytest.mark.parametrize("piece_bytes", [1, 7, len(ODD_STREAM)])
 def test_response_bytes_reach_codex_as_they_came(piece_bytes: int, chatgpt: Proxy, backend: Backend) -> None:
-    """Comments, CRLF, ids, unknown and ``codex.*`` events, data over several lines: not a byte is changed, however
-    the stream is cut into pieces."""
+    """conformance 27: comments, CRLF, ids, unknown and ``codex.*`` events, data over several lines: not a byte is
+    changed, however the stream is cut into pieces."""
     pieces = [ODD_STREAM[at : at + piece_bytes] for at in range(0, len(ODD_STREAM), piece_bytes)]
     backend.queue([Head(), *map(Data, pieces), End()])
     answer = as_codex(chatgpt)
@@ -107,7 +108,8 @@ def test_error_reaches_codex_as_it_came(chatgpt: Proxy, backend: Backend) -> Non
 
 
 def test_response_headers_are_mirrored(chatgpt: Proxy, backend: Backend) -> None:
-    """Quota (empty values too), turn state, etag and request id reach the client in their order; cookies do not."""
+    """conformance 40: quota (empty values too), turn state, etag and request id reach the client in their order;
+    cookies do not."""
     sent = quota() + service_headers()
     backend.queue(say("hi", sent))
     got = as_codex(chatgpt).headers

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mitmcodex.wire.error_replies import reply_for
 
 from mitmcodex.wire import CODECS
 from mitmcodex.wire.codec import Asked, Codec, Decoded, ReplyContext
+from mitmcodex.wire.error_replies import reply_for
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.fold import Folder
 
@@ -70,7 +70,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Codec, str, bytes]:
 
 
 def test_reply_as_a_stream(case, golden):
-    """Byte for byte what a streaming client gets."""
+    """conformance 36: byte for byte what a streaming client gets."""
     codec, name, data = case
     golden(FOLDER / codec.name / "replies" / f"{name}.txt", encoded(codec, decoded_for(codec.name), [data]))
 

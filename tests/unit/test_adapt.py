@@ -95,7 +95,7 @@ def test_losses_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_strict_refuses_what_would_be_dropped() -> None:
-    """But not what is only changed, and no mere hint."""
+    """conformance 23: but not what is only changed, and no mere hint."""
     exchange = canonical(an_exchange(), STORED)
     exchange.losses = [Loss("cache_control", "dropped", "no effect", is_hint=True), Loss("n", "changed", "x")]
     adapted(exchange, strict=True)

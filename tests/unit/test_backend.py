@@ -300,7 +300,7 @@ def test_ids_are_stripped_where_the_client_stores_nothing() -> None:
 
 
 def test_what_the_api_has_no_name_for_is_lost() -> None:
-    """stop and the other protocols' parameters, for all kinds of the family; nulls say nothing."""
+    """conformance 23: stop and the other protocols' parameters, for all kinds of the family; nulls say nothing."""
     extras = {"seed": Extra("seed", 1), "top_k": Extra("generationConfig.topK", 3), "logit_bias": Extra("x", None)}
     for kind in ("chatgpt", *PUBLIC_KINDS):
         found = fit(BASE, kind, {"stop": ("a",), "extras": extras, "paths": {"stop": "stop_sequences"}})

@@ -49,7 +49,7 @@ CODED = {
 
 @pytest.mark.parametrize("case", CODED)
 def test_a_coded_body_is_decoded(case: str) -> None:
-    """Every known coding and stack of codings gives back the bytes."""
+    """conformance 75: every known coding and stack of codings gives back the bytes."""
     header, encode = CODED[case]
     assert decode(encode(BODY), header, LIMIT) == BODY
 
@@ -89,7 +89,7 @@ def test_rubbish_behind_the_body_is_an_error(header: str, encode) -> None:  # ty
 
 
 def test_an_unknown_coding_is_named() -> None:
-    """The message says which coding was not understood."""
+    """conformance 75: the message says which coding was not understood."""
     with pytest.raises(CodingError, match="'compress'"):
         decode(b"x", "gzip, compress", LIMIT)
 
@@ -102,7 +102,7 @@ def test_the_number_of_codings_is_limited() -> None:
 
 @pytest.mark.parametrize("header", ["zstd", "gzip", "deflate", "br", ""])
 def test_the_limit_is_exact(header: str) -> None:
-    """A body of exactly the limit passes, one byte more does not."""
+    """conformance 75: a body of exactly the limit passes, one byte more does not."""
     encode = {"zstd": encode_zstd, "gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "": bytes}[
         header
     ]
@@ -128,7 +128,7 @@ def _rle_bomb(blocks: int) -> bytes:
 
 @pytest.mark.parametrize("header", ["zstd", "gzip", "deflate", "br", "gzip, gzip"])
 def test_a_bomb_is_not_expanded(header: str) -> None:
-    """A few kB that stand for hundreds of MB cost little memory before they are refused."""
+    """conformance 75: a few kB that stand for hundreds of MB cost little memory before they are refused."""
     if header == "zstd":
         bomb = _rle_bomb(4000)
     else:

@@ -57,7 +57,8 @@ def test_other_conversation(one: dict[str, Any], other: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["session-id", "Session_ID", "x-claude-code-session-id", "X-Session-Affinity"])
 def test_session_header_names_the_conversation(name: str) -> None:
-    """A client's own session header counts more than the words, whatever its case; an empty one counts for nothing."""
+    """conformance 62: a client's own session header counts more than the words, whatever its case; an empty one counts
+    for nothing."""
     assert conversation_key({"input": "a"}, [(name, "s1")]) == conversation_key({"input": "b"}, [(name, "s1")])
     assert conversation_key({"input": "a"}, [(name, "s1")]) != conversation_key({"input": "a"}, [(name, "s2")])
     assert conversation_key({"input": "a"}, [(name, "")]) == conversation_key({"input": "a"}, [])

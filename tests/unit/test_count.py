@@ -65,7 +65,8 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.mark.parametrize("protocol", ASKED)
 def test_the_count_has_the_protocols_form(bench: Bench, protocol: str) -> None:
-    """The number is that of the canonical request, its tools and texts, whatever protocol it came in."""
+    """conformance 60, 69: the number is that of the canonical request, its tools and texts, whatever protocol it came
+    in."""
     told = bench.told(ASKED[protocol], protocol)
     wanted = request_tokens({"input": TEXT}, len)
     assert told == {key: value or wanted for key, value in REPLIES[protocol].items()}

@@ -61,9 +61,8 @@ def body(effort: object) -> dict[str, Any]:
     ],
 )
 def test_who_asks_first(model: str, fields: dict[str, Any], sent: str, lost: list[str]) -> None:
-    """reasoning_effort > reasoning.effort > suffix > alias > configured default; what names no level counts as not
-    given (seeds S104, S105, S117, S134).
-    """
+    """conformance 24: reasoning_effort > reasoning.effort > suffix > alias > configured default; what names no level
+    counts as not given (seeds S104, S105, S117, S134)."""
     names = Names(NAMES.aliases, NAMES.custom_models, default_effort="xhigh")
     assert effort(model, fields, names) == (sent, lost)
 

@@ -29,7 +29,8 @@ def ids(response):
 
 
 def test_an_empty_output_is_rebuilt_in_order():
-    """The backend's terminal event has ``output: []``; the items come from item.done by output_index."""
+    """conformance 30: the backend's terminal event has ``output: []``; the items come from item.done by
+    output_index."""
     folder = folded(item_done(1, "b"), item_done(0, "a"), sse("response.completed", response={"id": "r", "output": []}))
     assert folder.error is None
     assert ids(folder.result()) == ["msg_0", "msg_1"]

@@ -305,7 +305,7 @@ def test_a_preflight_is_answered_without_a_key() -> None:
     ],
 )
 def test_a_right_key_in_any_form_is_let_in(path: str, headers: list[tuple[str, str]]) -> None:
-    """Each form that clients use opens the door, with each of the keys."""
+    """conformance 61: each form that clients use opens the door, with each of the keys."""
     visit = Visitor(keys=(KEY.encode(), b"second")).visit("POST", path, *headers)
     assert (visit.status, visit.admission.call) == (0, "responses")
 
@@ -366,7 +366,7 @@ def test_what_is_not_served_is_told_in_the_protocols_form(
 
 
 def test_the_body_is_decoded_once_and_the_flow_keeps_what_came() -> None:
-    """Stacked codings, also over two headers, are undone in the Admission only."""
+    """conformance 75: stacked codings, also over two headers, are undone in the Admission only."""
     coded = encode_zstd(gzip.compress(b'{"a":1}'))
     visit = Visitor().visit(
         "POST", "/v1/responses", ("content-encoding", "gzip"), ("Content-Encoding", "zstd"), body=coded

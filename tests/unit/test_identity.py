@@ -72,7 +72,7 @@ def test_what_goes_out_is_called_json(wire: Stage) -> None:
 
 
 def test_nothing_of_the_clients_list_goes_out(wire: Stage) -> None:
-    """The headers are the profile's: what a client sends besides is not even looked at."""
+    """conformance 77: the headers are the profile's: what a client sends besides is not even looked at."""
     odd = [("cookie", "canary"), ("x-codex-odd", "canary"), ("user-agent", "canary/1.0"), ("x-forwarded-for", "canary")]
     request = wire.asked(headers=odd)
     assert "canary" not in str(request.headers)
@@ -80,7 +80,7 @@ def test_nothing_of_the_clients_list_goes_out(wire: Stage) -> None:
 
 
 def test_codex_keeps_its_own_names_and_ids(wire: Stage) -> None:
-    """Its version is the one in its User-Agent: to a custom provider it sends no such header."""
+    """conformance 77: its version is the one in its User-Agent: to a custom provider it sends no such header."""
     request = wire.asked(is_codex=True, headers=CODEX)
     assert {(name.lower(), value) for name, value in CODEX} <= {*request.headers}
     assert header(request, "version") == "0.170.1"
@@ -98,7 +98,7 @@ def test_a_conversation_has_one_identity(wire: Stage) -> None:
 
 
 def test_an_account_has_its_own_key(wire: Stage) -> None:
-    """Connections, cookies and ids of two accounts never mix, at the same provider."""
+    """conformance 79: connections, cookies and ids of two accounts never mix, at the same provider."""
     exchanges = [canonical(an_exchange(), ASK) for _ in range(2)]
     wire.sent(exchanges[0])
     wire.sent(exchanges[1], credential=replace(LOGIN, account="other"))

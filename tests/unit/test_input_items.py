@@ -34,8 +34,11 @@ def test_fitting_items_are_not_touched() -> None:
 def test_ids_and_references_are_stripped_where_nothing_is_stored() -> None:
     """conformance 34, pains P13: call_id stays; where responses are stored ids stay too."""
     items = [{**MESSAGE, "id": "msg_1"}, {"id": "rs_1", "type": "item_reference"}, {"id": "rs_2"}, thought(id="rs_3")]
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "c", "output": "x"}
+    items += [{**call, "id": "fc_1"}, {**result, "id": "fco_1"}]
     found, losses = fitted(items)
-    assert found == [MESSAGE, thought()]
+    assert found == [MESSAGE, thought(), call, result]
     assert [(loss.path, loss.what, loss.is_hint) for loss in losses] == [
         ("input[1]", "dropped", False),
         ("input[2]", "dropped", False),

@@ -12,7 +12,8 @@ from mitmcodex.state.installations import first_account, installation_id
 
 
 def test_made_once_and_kept(tmp_path: Path) -> None:
-    """The same key has the same id at each start, another key another one, in a file for its owner alone."""
+    """conformance 79: the same key has the same id at each start, another key another one, in a file for its owner
+    alone."""
     first = installation_id(tmp_path, "a")
     assert uuid.UUID(first).version == 4
     assert installation_id(tmp_path, "a") == first != installation_id(tmp_path, "b")

@@ -64,7 +64,7 @@ def answer(*pieces: bytes, writer: ResponseWriter) -> bytes:
 
 
 def test_message_start_comes_once_with_an_estimate():
-    """conformance 43: input_tokens is not 0 before the upstream says its own."""
+    """conformance 2, 43: input_tokens is not 0 before the upstream says its own."""
     made, writer = encoder(), ResponseWriter("m")
     sent = made.feed(writer.created() + writer.text("Hi") + writer.text(" you"))
     started = events(sent)[0]["message"]
@@ -219,7 +219,7 @@ def test_thinking_is_one_block_with_its_signature_last():
     [("text", ["thinking", "text"]), ("signature", ["thinking", "text"]), ("", ["text"])],
 )
 def test_thinking_goes_out_only_when_asked_for(thinking, shown):
-    """conformance 57: none without the request's thinking; the signature alone when the text is omitted."""
+    """conformance 46, 57: none without the request's thinking; the signature alone when the text is omitted."""
     writer = ResponseWriter("m")
     stream = answer(writer.reasoning("Hm.") + writer.reasoning_done("ENC"), writer.text("Hi"), writer=writer)
     blocks = folded(stream, thinking)["content"]

@@ -44,7 +44,7 @@ def call(made: ResponseWriter, name: str, arguments: str = "{}") -> bytes:
 
 
 def test_one_object_a_line():
-    """conformance 72: NDJSON, all but the last ``done: false``, each with model and time."""
+    """conformance 2, 72: NDJSON, all but the last ``done: false``, each with model and time."""
     made = writer()
     got = lines(made.text("a") + made.text("b") + made.completed(None))
     assert [(line["message"]["content"], line["done"]) for line in got] == [("a", False), ("b", False), ("", True)]

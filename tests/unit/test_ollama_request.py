@@ -102,13 +102,14 @@ def test_think(think, reasoning, shows):
 
 
 def test_json_mode():
-    """seeds S79, S250: format json is JSON mode, an empty one nothing."""
+    """conformance 73, seeds S79, S250: format json is JSON mode, an empty one nothing."""
     assert chat(format="json").fields["text"] == {"format": {"type": "json_object"}}
     assert "text" not in chat(format="").fields
 
 
 def test_structured_output():
-    """seeds S79, S250: a schema is a strict json_schema named ollama_schema; closing its objects is reported."""
+    """conformance 73, seeds S79, S250: a schema is a strict json_schema named ollama_schema; closing its objects is
+    reported."""
     schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
     got = chat(format=schema)
     made = got.fields["text"]["format"]

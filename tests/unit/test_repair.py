@@ -46,7 +46,7 @@ def test_a_history_that_matches_is_left_alone(items: list[Any]) -> None:
 
 @pytest.mark.parametrize("kind", ["function_call", "custom_tool_call"])
 def test_a_call_without_output_is_interrupted_right_after_it(kind: str) -> None:
-    """pains P27, in both families; the loss names the call."""
+    """conformance 55, pains P27, in both families; the loss names the call."""
     items = [call("a", kind), call("b"), output("b"), user()]
     found = repaired(items)
     assert found.items == [items[0], output("a", INTERRUPTED, f"{kind}_output"), *items[1:]]

@@ -74,7 +74,7 @@ def test_an_output_with_a_hole_is_not_made_up(limited, monkeypatch):
 
 
 def test_a_full_output_is_left_alone():
-    """What needs no change is the same bytes."""
+    """conformance 30: what needs no change is the same bytes."""
     terminal = sse("response.completed", response={"id": "resp_1", "output": [{"id": "own"}]})
     encoder = ResponsesEncoder(is_codex=False)
     assert encoder.feed(CREATED + ITEM + terminal) == CREATED + ITEM + terminal
@@ -127,7 +127,7 @@ def test_others_always_see_created_first():
 
 
 def test_a_failure_that_comes_first_is_preceded_by_its_created():
-    """The envelope of the failed event serves for it."""
+    """conformance 26: the envelope of the failed event serves for it."""
     terminal = sse("response.failed", sequence_number=0, response={"id": "resp_1", "error": {"code": "x"}})
     encoder = ResponsesEncoder(is_codex=False)
     created, failed = events(encoder.feed(terminal))

@@ -15,7 +15,7 @@ from mitmcodex.upstream.retry import (
 
 
 def test_attempts_are_bounded_and_wait_longer_each_time() -> None:
-    """Twice as long after each attempt, and none after the last."""
+    """conformance 81: twice as long after each attempt, and none after the last."""
     waits = [backoff_s(attempt) for attempt in range(1, MAX_ATTEMPTS + 1)]
     assert waits == [FIRST_DELAY_S, 2 * FIRST_DELAY_S, None]
 

@@ -18,7 +18,7 @@ BASES = ["/v1", "", "/v1/v1", "/backend-api/codex", "/codex", "/backend-api/code
     [("POST", "/responses", "responses"), ("POST", "/responses/compact", "compact"), ("GET", "/models", "listing")],
 )
 def test_generation_calls_are_found_under_every_base(base: str, method: str, suffix: str, call: str) -> None:
-    """Each base that clients are known to build leads to the same call, with no side path."""
+    """conformance 82: each base that clients are known to build leads to the same call, with no side path."""
     route = routes.match(method, base + suffix)
     assert (route.call, route.path, route.protocol) == (call, "", "responses")
 

@@ -23,7 +23,7 @@ MIXED_FRAMES = [
 
 
 def test_frames_end_at_a_blank_line_of_any_kind():
-    """LF, CRLF, CR and their mixtures end a line; two line ends in a row end a frame."""
+    """conformance 36: LF, CRLF, CR and their mixtures end a line; two line ends in a row end a frame."""
     splitter = FrameSplitter()
     assert splitter.feed(MIXED) == MIXED_FRAMES
     assert splitter.rest() == b""
@@ -47,7 +47,7 @@ def test_every_single_cut_gives_the_same_frames():
 
 
 def test_unicode_line_separators_are_data():
-    """U+2028, U+2029 and NEL end no line."""
+    """conformance 36: U+2028, U+2029 and NEL end no line."""
     text = "a\u2028b\u2029c\u0085d\x0b\x0ce"
     frame = f"data: {text}\n\n".encode()
     assert FrameSplitter().feed(frame * 2) == [frame, frame]
@@ -84,7 +84,7 @@ def test_an_oversize_frame_goes_out_in_pieces(end):
 
 
 def test_data_lines_are_joined():
-    """Several data lines are one text with LF between; one space after the colon goes, no more."""
+    """conformance 36: several data lines are one text with LF between; one space after the colon goes, no more."""
     assert data_of(b"event: a\ndata: {\ndata:  1\r\ndata:}\ndata\n\n") == b"{\n 1\n}\n"
     assert data_of(b": comment\n\n") == b""
     assert data_of(b"\xef\xbb\xbfdata: 1\n\n") == b"1"
@@ -124,7 +124,7 @@ def test_event_of_gives_objects_alone():
 
 
 def test_format_event_is_read_back():
-    """What is written has event and type agreeing, no escaped text, and survives a lone surrogate."""
+    """conformance 36: what is written has event and type agreeing, no escaped text, and survives a lone surrogate."""
     event = {"type": "response.failed", "text": "é\u2028\n", "half": "\ud800"}
     frame = format_event(event)
     assert frame.startswith(b"event: response.failed\ndata: {")

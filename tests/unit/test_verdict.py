@@ -30,7 +30,7 @@ def test_a_success_has_no_verdict():
 
 @pytest.mark.parametrize("status", [429, 404, 403])
 def test_a_usage_limit_is_429_whatever_its_status(status):
-    """The fields that Codex and people need are kept; only a real 429 may go as it came."""
+    """conformance 80: the fields that Codex and people need are kept; only a real 429 may go as it came."""
     error = {"type": "usage_limit_reached", "message": "m", "plan_type": "plus", "resets_at": NOW + 90}
     verdict = head(status, {"error": error})
     assert verdict.kind == "usage_limit" and not verdict.retryable
@@ -134,11 +134,18 @@ def test_401_never_quotes_the_upstream():
     ],
 )
 def test_plain_4xx_go_through_and_are_never_retried(status, body, kind, message):
-    """Codex gets them as they came; the same status and meaning is there for all others."""
+    """conformance 38, 81: Codex gets them as they came; the same status and meaning is there for all others."""
     verdict = head(status, body)
     assert (verdict.kind, verdict.error.message) == (kind, message)
     assert verdict.pass_through and not verdict.retryable
     assert verdict.error.status_for(False) == status
+
+
+def test_a_detail_is_read_like_an_error():
+    """conformance 38: a text is the message, an object has message, code and param as an error has."""
+    assert head(400, {"detail": "no"}).error.as_object()["message"] == "no"
+    told = head(400, {"detail": {"message": "m", "code": "c", "param": "input"}}).error.as_object()
+    assert (told["message"], told["code"], told["param"]) == ("m", "c", "input")
 
 
 def test_a_bad_request_keeps_code_and_param():
@@ -299,7 +306,7 @@ def test_retry_after(headers, seconds):
     + ["codex.response.metadata", "response.metadata"],
 )
 def test_openers_are_not_the_commit_point(kind):
-    """They may be sent twice without harm, so a retry is still possible after them."""
+    """conformance 81: they may be sent twice without harm, so a retry is still possible after them."""
     assert not is_meaningful(kind)
     assert is_meaningful("response.output_item.added")
     assert is_meaningful("response.failed")

@@ -48,7 +48,7 @@ def test_the_code_is_its_own_or_the_tables_or_the_kind(error: WireError, code: s
 
 
 def test_the_object_has_all_that_clients_read() -> None:
-    """message, type, param, code, and the detail beside them."""
+    """conformance 38: message, type, param, code, and the detail beside them."""
     error = WireError("usage_limit", "x", param="input", detail={"plan_type": "plus"})
     expected = {"message": "x", "type": "usage_limit_reached", "param": "input", "code": "usage_limit_reached"}
     assert error.as_object() == {**expected, "plan_type": "plus"}

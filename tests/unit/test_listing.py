@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from mitmcodex import paths
+from mitmcodex.naming import naming
 from mitmcodex.upstream.catalog import Catalog, entry_of, parse_backend, parse_list, shipped
 from mitmcodex.upstream.listing import listed, row_of
 from mitmcodex.upstream.resolution import Names, resolve
-from mitmcodex.wire.model_lists import Listed, codex_list, find, shown
+from mitmcodex.wire.model_lists import Listed, catalog_entry, codex_list, find, openai_entry, shown
 from support.codex import find_codex
 
 SHIPPED = shipped(paths.default_config().with_name("models.yaml"))
@@ -59,6 +60,46 @@ def test_the_plain_list_is_the_catalogs() -> None:
     """In its order, custom models after it, hidden ones left out; old slugs are no models (seeds S97, S132)."""
     public = [slug for slug, entry in SHIPPED.catalog.entries.items() if entry.is_listed]
     assert names_of(rows(False, False)) == [*public, "my-own", "plain"]
+
+
+def test_a_custom_model_is_listed_with_all_that_it_says() -> None:
+    """In the catalog's form and OpenAI's, with its efforts as variants (seeds S65, S66, S132)."""
+    said = {
+        "id": "own",
+        "display_name": "Own",
+        "description": "What it is for",
+        "supported_reasoning_efforts": ["low", "high"],
+        "default_reasoning_effort": "high",
+        "input_modalities": ["text", "image"],
+        "output_modalities": ["text"],
+        "context_window": 10,
+        "max_context_window": 20,
+        "max_output_tokens": 5,
+        "truncation_policy_limit": 7,
+        "supports_personality": True,
+    }
+    named = naming({"aliases": {}, "routing": {}, "custom_models": [said]}, ())
+    found = of(Names(custom_models=named.custom_models))
+    plain, low, high = (row for row in found if row.id.startswith("own"))
+    assert catalog_entry(plain) == {
+        "id": "own",
+        "displayName": "Own",
+        "description": "What it is for",
+        "isDefault": False,
+        "supportedReasoningEfforts": [{"reasoningEffort": each, "description": ""} for each in ("low", "high")],
+        "defaultReasoningEffort": "high",
+        "inputModalities": ["text", "image"],
+        "outputModalities": ["text"],
+        "contextWindow": 10,
+        "maxContextWindow": 20,
+        "maxOutputTokens": 5,
+        "truncationPolicyLimit": 7,
+        "supportsPersonality": True,
+        "upgrade": None,
+    }
+    entry = openai_entry(plain)
+    assert (entry["max_context_window"], entry["max_output_tokens"], entry["truncation_policy"]["limit"]) == (20, 5, 7)
+    assert (low.id, high.id) == ("own-low", "own-high")
 
 
 def test_each_listed_model_has_its_efforts_as_variants() -> None:

@@ -117,6 +117,12 @@ def test_continues_file_is_yaml() -> None:
     assert '"apiBase": "http://127.0.0.1:4711/v1"' in text(client, OPEN, "linux")
 
 
+def test_aiders_model_is_one_of_an_openai_service() -> None:
+    """seeds S347: with the prefix by which it knows whose protocol to speak; the key is in no argument."""
+    assert "aider --model openai/gpt-x\n" in text(CLIENTS["aider"], KEYED, "linux")
+    assert 'export OPENAI_API_KEY="$TEAM_KEY"' in text(CLIENTS["aider"], KEYED, "linux")
+
+
 def test_sdk_code_compiles() -> None:
     """seeds S351, S352: what is pasted runs as it stands."""
     code = CLIENTS["openai"].code["text"]

@@ -18,14 +18,14 @@ from mitmcodex.exchange import Exchange, Form, Reply
 from mitmcodex.process import Process
 from mitmcodex.upstream.efforts import settle
 from mitmcodex.upstream.providers import Provider
+from mitmcodex.whole import answer_of, read_whole
 from mitmcodex.wire import REVERSES
 from mitmcodex.wire.backend import Target, adapted
-from mitmcodex.wire.body import parsed
 from mitmcodex.wire.codec import Loss, Reverse, StreamDecoder
 from mitmcodex.wire.compaction import compaction
 from mitmcodex.wire.errors import WireError
-from mitmcodex.wire.fold import FOLD_LIMIT
 from mitmcodex.wire.image_tool import draws
+from mitmcodex.wire.one_line import printable
 from mitmcodex.wire.patch import REMOVE, Changes, set_top_level
 from mitmcodex.wire.repair import repaired
 from mitmcodex.wire.shapes import Fields
@@ -139,7 +139,7 @@ class Adapt:
     def _report(self, exchange: Exchange) -> None:
         """Each loss stands in the log; ``strict`` makes a 400 of a dropped field that counts."""
         told = "; ".join(f"{loss.path} {loss.what}: {loss.why}" for loss in exchange.losses)
-        log.info(f"exchange {exchange.number}: {told}")
+        log.info(f"exchange {exchange.number}: {printable(told)}")
         if self._process.current.strict:
             refuse_dropped(exchange.losses)
 
@@ -159,7 +159,7 @@ class Adapt:
             exchange.body = _decoded(exchange.body, decoder)
             exchange.reply = Reply(reply.status, [("content-type", "text/event-stream"), *headers])
         else:
-            answer = parsed(await _whole(exchange.body))
+            answer = answer_of(await read_whole(exchange.body))
             response = reverse.decode_response(answer, canonical.decoded) if reverse else answer
             exchange.body = _once(_dumped(restore.whole(response) if restore else response))
             exchange.reply = Reply(reply.status, [("content-type", "application/json"), *headers])
@@ -206,15 +206,6 @@ async def _decoded(body: AsyncIterator[bytes], decoder: StreamDecoder) -> AsyncI
             yield piece
     if piece := decoder.finish():
         yield piece
-
-
-async def _whole(body: AsyncIterator[bytes]) -> bytes:
-    data = bytearray()
-    async for piece in body:
-        data += piece
-        if len(data) > FOLD_LIMIT:
-            raise WireError("upstream_failed", f"The upstream's answer is larger than {FOLD_LIMIT} bytes.")
-    return bytes(data)
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

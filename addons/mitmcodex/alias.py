@@ -10,10 +10,12 @@ from mitmcodex.schema import Settings
 from mitmcodex.upstream.providers import Provider
 from mitmcodex.upstream.resolution import Resolution, resolve
 from mitmcodex.wire import body, images_form
+from mitmcodex.wire.reading import wrong
 from mitmcodex.wire.shapes import Fields
 
 CALLS = ("responses", "compact", "images")
 """Those whose body names a model."""
+LONGEST_NAME = 512
 
 
 class Alias:
@@ -28,7 +30,7 @@ class Alias:
             return
         settings = self._process.current
         exchange.parsed = _parsed(admission)
-        asked = exchange.asked_model
+        asked = _checked(exchange.asked_model)
         if admission.call == "images":
             # No catalog has image models: routing says who has one; the ChatGPT backend draws by a chat model's tool.
             if routed := settings.naming.routing.get(asked):
@@ -47,6 +49,13 @@ class Alias:
         if not (asked or names.force_model or names.default_model or catalog.default_model):
             return Resolution(None, provider.kind, "")
         return resolve(asked, names, catalog, self._catalogs.shipped, provider.kind)
+
+
+def _checked(name: str) -> str:
+    """A model's name goes into headers, paths and lines of the log. Raises WireError (invalid_request)."""
+    if len(name) > LONGEST_NAME or not name.isprintable() or name != name.strip():
+        raise wrong("model", f"must be up to {LONGEST_NAME} printable characters, without spaces around them")
+    return name
 
 
 def _parsed(admission: Admission) -> Fields:

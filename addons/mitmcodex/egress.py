@@ -46,6 +46,9 @@ class Egress:
         self._resources = resources
         self._stages = stages
         self._observers = observers
+        self._chain: list[Any] = []
+        self._users_stages: list[Any] = []
+        """Those in ``_chain``."""
         self._resize()
 
     def configure(self, updated: set[str]) -> None:
@@ -76,7 +79,7 @@ class Egress:
                 except asyncio.CancelledError:
                     exchange.outcome = "aborted"
                 except Exception as error:  # noqa: BLE001 - an exchange ends here, and must say so to its client
-                    await self._fail(exchange, observers, as_wire_error(error, limit_s, exchange))
+                    await self._fail(exchange, observers, as_wire_error(error, limit_s, f"exchange {exchange.number}"))
         except asyncio.CancelledError:
             exchange.outcome = "aborted"
         finally:
@@ -211,17 +214,18 @@ class Egress:
         if method is None:
             return
         result = method(exchange)
-        if inspect.isawaitable(result):
+        if result is not None and inspect.isawaitable(result):
             await result
 
     def _foreign(self) -> list[Any]:
         """A user's own addons (``-s mine.py``) that have a stage's methods: innermost, in the order they were given."""
-        own = (*map(type, self._stages), Egress)  # by type: after a reload the chain holds another build's stages
-        return [
-            addon
-            for addon in traverse(ctx.master.addons.chain)
-            if not isinstance(addon, own) and any(hasattr(addon, step) for step in STEPS)
-        ]
+        chain = list(traverse(ctx.master.addons.chain))
+        if chain != self._chain:
+            own = (*map(type, self._stages), Egress)  # by type: after a reload the chain holds another build's stages
+            others = [addon for addon in chain if not isinstance(addon, own)]
+            self._users_stages = [addon for addon in others if any(hasattr(addon, step) for step in STEPS)]
+            self._chain = chain
+        return self._users_stages
 
 
 async def _tapped(call: UpstreamCall, observers: Observers) -> AsyncIterator[bytes]:

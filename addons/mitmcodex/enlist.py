@@ -18,8 +18,7 @@ from mitmcodex.provider_call import LISTENER
 from mitmcodex.upstream.catalog import CatalogError, Shipped, parse_backend
 from mitmcodex.upstream.listing import listed
 from mitmcodex.upstream.resolution import Names, is_pattern
-from mitmcodex.wire.errors import WireError
-from mitmcodex.wire.fold import FOLD_LIMIT
+from mitmcodex.whole import read_whole
 from mitmcodex.wire.shapes import Fields
 
 ETAGS = ("etag", "x-models-etag")
@@ -48,12 +47,7 @@ class Enlist:
 
     async def _lengthen(self, exchange: Exchange, reply: Reply, names: Names) -> None:
         assert exchange.body is not None
-        data = bytearray()
-        async for piece in exchange.body:
-            data += piece
-            if len(data) > FOLD_LIMIT:
-                raise WireError("upstream_failed", f"The list of models is larger than {FOLD_LIMIT} bytes.")
-        body = bytes(data)
+        body = await read_whole(exchange.body)
         try:
             body, headers = lengthened(body, names, self._catalogs.shipped), marked(reply.headers, names)
         except CatalogError:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import traceback
 
-from mitmcodex.exchange import Exchange
 from mitmcodex.state.credentials import CredentialError
 from mitmcodex.upstream.transport import Blocked, Closed, ConnectFailed, TimedOut, TransportError
 from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.one_line import printable
 from mitmcodex.wire.redact import scrub
 
 KINDS: tuple[tuple[type[TransportError], str], ...] = (
@@ -18,8 +18,11 @@ KINDS: tuple[tuple[type[TransportError], str], ...] = (
 )
 
 
-def as_wire_error(error: Exception, limit_s: float | None, exchange: Exchange) -> WireError:
-    """What the client is told. Our own exceptions show type and place, never their text: it may quote anything."""
+def as_wire_error(error: Exception, limit_s: float | None, what: str) -> WireError:
+    """What the client is told. Our own exceptions show type and place, never their text: it may quote anything.
+
+    ``what`` failed: "exchange 7".
+    """
     match error:
         case WireError():
             return error
@@ -32,7 +35,7 @@ def as_wire_error(error: Exception, limit_s: float | None, exchange: Exchange) -
             return WireError("request_timeout", f"No end within request_timeout_s ({limit_s:g} s); 0 = no limit.")
     return WireError(
         "internal",
-        f"mitmcodex failed on exchange {exchange.number} ({_type_and_place(error)}); nothing more was sent upstream. "
+        f"mitmcodex failed on {what} ({_type_and_place(error)}); nothing more was sent upstream. "
         "The proxy's log has this line; please report it.",
     )
 
@@ -40,7 +43,7 @@ def as_wire_error(error: Exception, limit_s: float | None, exchange: Exchange) -
 def describe(error: Exception) -> str:
     """For the log, by the same rule."""
     if isinstance(error, WireError):
-        return f"{error.kind}: {scrub(error.message)}"
+        return f"{error.kind}: {scrub(printable(error.message))}"
     return _type_and_place(error)
 
 

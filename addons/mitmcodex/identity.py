@@ -89,20 +89,22 @@ class Identity:
         return WireIdentity(profile, key, self._resources.installation(key))
 
     def _theirs(self, exchange: Exchange, identity: WireIdentity) -> _Theirs:
-        """A Codex client's own headers and body, but for what another account's upstream knows it by: that account's
-        turn state, and its installation id, for which ours stands (conformance 78, 79)."""
+        """A client's own headers and body, but for what another account's upstream knows it by: that account's turn
+        state, and its installation id, for which ours stands, as for that of any client but Codex (conformance 78,
+        79)."""
         admission, provider, credential = exchange.admission, exchange.provider, exchange.credential
         assert provider is not None and credential is not None and exchange.form is not None
-        headers, fields = admission.headers, exchange.form.fields
-        if not admission.is_codex or admission.is_raw or provider.kind in NEUTRAL_KINDS:
+        headers, fields, ours = admission.headers, exchange.form.fields, identity.installation_id
+        if admission.is_raw or provider.kind in NEUTRAL_KINDS:
             return _Theirs(headers, {})
+        if not admission.is_codex:  # nothing of its headers goes out anyway
+            return _Theirs(headers, installation.changes_with(fields, ours))
         state = emission.first(headers, TURN_STATE)
         if state and not self._conversations.shows_turn_state(identity.key, state):
             headers = emission.without(headers, TURN_STATE)
         own, account = installation.installation_of(headers, fields), credential.account
         if not own or not credential.secret or self._resources.owner(own, account) == account:
             return _Theirs(headers, {})
-        ours = identity.installation_id
         return _Theirs(installation.headers_with(headers, ours), installation.changes_with(fields, ours))
 
     def _facts(self, exchange: Exchange, identity: WireIdentity, headers: Pairs) -> HeaderFacts:
@@ -198,7 +200,8 @@ def _routing_hint(exchange: Exchange) -> str:
     model, tier = fields.get("model"), fields.get("service_tier")
     if not isinstance(model, str):
         return ""
-    return f"model={model};tier={tier}" if isinstance(tier, str) and tier else f"model={model}"
+    hint = f"model={model};tier={tier}" if isinstance(tier, str) and tier else f"model={model}"
+    return hint if hint.isascii() and hint.isprintable() else ""
 
 
 def _credential_header(provider: Provider, credential: Credential) -> tuple[str, str] | None:

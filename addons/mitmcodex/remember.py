@@ -18,11 +18,12 @@ from mitmcodex.process import Process
 from mitmcodex.resources import Resources
 from mitmcodex.state.responses import StoredResponse
 from mitmcodex.upstream.providers import STORING_KINDS
+from mitmcodex.whole import read_whole
 from mitmcodex.wire.body import parsed
 from mitmcodex.wire.codec import Loss
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.fold import FOLD_LIMIT, Folder
-from mitmcodex.wire.patch import REMOVE, Changes, set_top_level
+from mitmcodex.wire.patch import REMOVE
 from mitmcodex.wire.responses_reply import repeat
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.stored_items import items_of
@@ -57,7 +58,8 @@ class Remember:
         if keeps and decoded.fields.get("store"):
             changes["store"] = REMOVE
             exchange.losses.append(Loss("store", "emulated", "the response is kept here, not at the provider"))
-        _change(exchange, changes)
+        if changes:
+            exchange.canonical.change(changes)
         if is_generation:
             decoded.reply.update(store=keeps, previous_response_id=previous)
         exchange.history = items if keeps else None
@@ -97,18 +99,6 @@ def _is_served(exchange: Exchange) -> bool:
     return has_history and is_public and provider.kind not in STORING_KINDS
 
 
-def _change(exchange: Exchange, changes: Changes) -> None:
-    """The fields and, where they stand for the fields, the client's bytes."""
-    canonical = exchange.canonical
-    assert canonical is not None
-    if not changes:
-        return
-    fields = {**canonical.fields, **changes}
-    canonical.decoded.fields = {key: value for key, value in fields.items() if value is not REMOVE}
-    if canonical.body is not None:
-        canonical.body = set_top_level(canonical.body, changes)
-
-
 def _forgetful() -> WireError:
     text = "This provider keeps no responses, and response_store is off. Send the whole conversation as input."
     code = "previous_response_not_found"
@@ -142,13 +132,7 @@ async def _folded(folder: Folder, data: bytes, keep: Keep) -> Folder | None:
 
 async def _kept_whole(body: AsyncIterator[bytes], keep: Keep) -> AsyncIterator[bytes]:
     """One JSON object, which its client can use when it is whole and not before."""
-    pieces, size = [], 0
-    async for data in body:
-        pieces.append(data)
-        size += len(data)
-        if size > FOLD_LIMIT:
-            raise WireError("upstream_failed", f"The upstream's answer is larger than {FOLD_LIMIT} bytes.")
-    whole = b"".join(pieces)
+    whole = await read_whole(body)
     try:
         response = parsed(whole)
     except WireError:

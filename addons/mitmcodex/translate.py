@@ -16,12 +16,12 @@ from mitmcodex.process import Process
 from mitmcodex.upstream.providers import Provider
 from mitmcodex.upstream.retry import FIRST_DELAY_S
 from mitmcodex.upstream.transport import Closed
+from mitmcodex.whole import answer_of, read_whole
 from mitmcodex.wire import REVERSES, codec_for
-from mitmcodex.wire.body import parsed
 from mitmcodex.wire.codec import Asked, Decoded, ReplyContext, StreamEncoder
 from mitmcodex.wire.counting import cheap_estimate
 from mitmcodex.wire.errors import WireError
-from mitmcodex.wire.fold import FOLD_LIMIT, Folder
+from mitmcodex.wire.fold import Folder
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.writer import fresh_id, replay
 
@@ -97,15 +97,7 @@ class Translate:
         is_canonical = codec_for(exchange.admission.protocol).is_canonical
         if is_canonical and (exchange.is_codex or not exchange.canonical.wants_stream):
             return
-        data = b""
-        async for piece in body:
-            data += piece
-            if len(data) > FOLD_LIMIT:
-                raise WireError("upstream_failed", f"The upstream's answer is larger than {FOLD_LIMIT} bytes.")
-        try:
-            response = parsed(data)
-        except WireError as error:
-            raise WireError("upstream_failed", f"The upstream's answer can't be read: {error.message}") from None
+        response = answer_of(await read_whole(body))
         if exchange.canonical.wants_stream:
             self._stream(exchange, _once(replay(response)), exchange.encoder)
         else:

@@ -128,10 +128,12 @@ def test_the_lite_contract_is_told(wire: Stage, is_lite: bool, told: str) -> Non
         ({"service_tier": "priority"}, "model=gpt-5.5;tier=priority"),
         ({"service_tier": None}, "model=gpt-5.5"),
         ({"model": None}, ""),
+        ({"model": "模型"}, ""),
+        ({"model": "a", "service_tier": "b\nc"}, ""),
     ],
 )
 def test_the_routing_hint_names_model_and_tier(wire: Stage, fields: dict[str, Any], hint: str) -> None:
-    """As far as the request names them."""
+    """As far as the request names them in characters that a header can hold."""
     assert header(wire.asked({**ASK, **fields}), "x-codex-routing-hint") == hint
 
 
@@ -299,6 +301,18 @@ def test_another_account_sees_ours_in_its_place(wire: Stage) -> None:
     assert json.loads(told) == {"installation_id": ours, "turn_id": "t"} and metadata["x-codex-turn-metadata"] == told
     before, _, after = exchange.adapted.partition(b'"client_metadata"')
     assert sent.startswith(before) and sent.endswith(after[-2:]) and THEIRS.encode() not in sent
+
+
+def test_any_other_client_has_our_installation_everywhere(wire: Stage) -> None:
+    """conformance 79: what it tells in client_metadata becomes what the header tells; who tells none is given none."""
+    exchange = from_codex()
+    exchange.admission.is_codex = False
+    request = wire.sent(exchange)
+    assert exchange.identity is not None
+    metadata = json.loads(header(request, "x-codex-turn-metadata"))
+    held = json.loads(body_of(request))["client_metadata"]
+    assert metadata["installation_id"] == held["x-codex-installation-id"] == exchange.identity.installation_id
+    assert "client_metadata" not in json.loads(body_of(wire.asked()))
 
 
 def test_who_asks_no_credential_owns_nobodys_id(wire: Stage) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mitmcodex.wire.one_line import one_line
+from mitmcodex.wire.one_line import one_line, printable
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,10 @@ def test_one_line_comes_back(text):
 def test_other_characters_stay():
     """Only what breaks lines is escaped: other scripts would double in size."""
     assert one_line("é你") == '"é你"'.encode()
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\r\u2028", "\x1b[2J", "\ud800"])
+def test_nobody_forges_a_line(text):
+    """What a client wrote is in the log as one printable line in UTF-8."""
+    assert printable(text).isprintable() and len(printable(text).encode().splitlines()) == 1
+    assert printable("é 你") == "é 你"

@@ -1,4 +1,5 @@
-"""JSON on one line, also for readers that split where Python's ``splitlines`` does (ollama, httpx's iter_lines)."""
+"""What must stay on one line: JSON for readers that split where Python's ``splitlines`` does (ollama, httpx's
+iter_lines), and what others wrote in a line of a log."""
 
 from __future__ import annotations
 
@@ -17,3 +18,10 @@ def one_line(value: Any) -> bytes:
         if char in line:
             line = line.replace(char, escape)
     return line.encode("utf-8", "backslashreplace")
+
+
+def printable(text: str) -> str:
+    """With escapes for line breaks, terminal controls and lone surrogates: nobody forges a line of a log with it."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -11,6 +11,8 @@ from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.messages_fields import Block
 from mitmcodex.wire.messages_tools import read_tools
 
+STRICT = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+
 
 def decoded(**body: Any) -> Decoded:
     made = Decoded({})
@@ -40,8 +42,8 @@ def test_tool_choice(choice, made):
 def test_a_tool_is_not_strict_unless_it_says_so():
     """conformance 53: strict by default would make the model give every optional parameter, ``pages`` too."""
     tool = {"name": "f", "description": "d", "input_schema": {"type": "object"}}
-    got = decoded(tools=[tool, {**tool, "strict": True}])
-    assert [made["strict"] for made in got.fields["tools"]] == [False, True]
+    got = decoded(tools=[tool, {**tool, "input_schema": STRICT, "strict": True}])
+    assert [made["strict"] for made in got.fields["tools"]] == [False, True] and got.losses == []
     assert got.fields["tools"][0] == {
         "type": "function",
         "name": "f",
@@ -49,6 +51,14 @@ def test_a_tool_is_not_strict_unless_it_says_so():
         "parameters": {"type": "object"},
         "strict": False,
     }
+
+
+def test_a_strict_tool_with_optional_parameters_is_no_error():
+    """Anthropic takes one, the Responses API would refuse it: it goes without, and that is told."""
+    optional = {**STRICT, "required": []}
+    got = decoded(tools=[{"name": "f", "input_schema": optional, "strict": True}])
+    assert got.fields["tools"][0]["strict"] is False and got.fields["tools"][0]["parameters"] == optional
+    assert [(loss.path, loss.what) for loss in got.losses] == [("tools[0].strict", "changed")]
 
 
 @pytest.mark.parametrize("version", ["web_search_20250305", "web_search_20260209"])

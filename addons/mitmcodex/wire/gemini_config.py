@@ -12,7 +12,7 @@ from mitmcodex.wire.gemini_reading import GeminiReading
 from mitmcodex.wire.gemini_schema import json_schema
 from mitmcodex.wire.nested_reading import put
 from mitmcodex.wire.reading import wrong
-from mitmcodex.wire.schema_closing import closed
+from mitmcodex.wire.schema_closing import NOT_ENFORCED, closed
 from mitmcodex.wire.shapes import Fields
 
 _ENUM = "text/x.enum"
@@ -103,7 +103,9 @@ def _read_format(config: GeminiReading, decoded: Decoded) -> tuple[bool, bool]:
 
 def _schema_format(config: GeminiReading, key: str, schema: Fields) -> Fields:
     strict = closed(schema)
-    if strict is not None and strict != schema:
+    if strict is None:
+        config.lose(key, NOT_ENFORCED, what="changed")
+    elif strict != schema:
         config.lose(key, "its objects are closed, to hold it strictly", what="changed", is_hint=True)
     return {"type": "json_schema", "name": "response", "schema": strict or schema, "strict": strict is not None}
 

@@ -16,7 +16,7 @@ from mitmcodex.wire.messages_fields import Block
 from mitmcodex.wire.messages_tools import read_tools
 from mitmcodex.wire.nested_reading import nested_safely
 from mitmcodex.wire.reading import wrong
-from mitmcodex.wire.schema_closing import closed
+from mitmcodex.wire.schema_closing import NOT_ENFORCED, closed
 from mitmcodex.wire.shapes import Fields
 
 COUNT = "count_tokens"
@@ -156,7 +156,7 @@ def _format(wish: Block) -> Fields:
     made = {"type": "json_schema", "name": wish.take("name", str) or "output"}  # a name is required there
     strict = closed(schema)
     if strict is None:
-        wish.losses.append(Loss(wish.at("schema"), "changed", "not enforced: it has optional or open properties"))
+        wish.losses.append(Loss(wish.at("schema"), "changed", NOT_ENFORCED))
         return {**made, "schema": schema}
     return {**made, "schema": strict, "strict": True}
 

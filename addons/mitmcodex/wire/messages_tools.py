@@ -8,6 +8,7 @@ from typing import Any
 from mitmcodex.wire.codec import Decoded
 from mitmcodex.wire.messages_fields import Block
 from mitmcodex.wire.reading import wrong
+from mitmcodex.wire.schema_closing import NOT_ENFORCED, closed
 from mitmcodex.wire.shapes import Fields
 
 _WEB_SEARCH = re.compile(r"web_search_20(?:25|26)\d{4}")
@@ -46,13 +47,24 @@ def _function(tool: Block) -> Fields:
         made["description"] = description
     made["parameters"] = tool.need("input_schema", dict)
     # Said in any case: absent means strict to the Responses API, which would make each optional parameter required.
-    made["strict"] = tool.take("strict", bool) or False
+    made["strict"] = False
+    if tool.take("strict", bool):
+        made |= _strict(tool, made["parameters"])
     callers = tool.take("allowed_callers", list)
     if callers is not None and "direct" not in callers:
         raise wrong(tool.at("allowed_callers"), 'must contain "direct": other callers are not supported')
     if callers is not None and callers != ["direct"]:
         tool.lose("allowed_callers", "the model alone calls tools")
     return made
+
+
+def _strict(tool: Block, schema: Fields) -> Fields:
+    """Anthropic's strict tools may have optional parameters, those of the Responses API may not."""
+    strict = closed(schema)
+    if strict is not None:
+        return {"parameters": strict, "strict": True}
+    tool.lose("strict", NOT_ENFORCED, what="changed")
+    return {}
 
 
 def _web_search(tool: Block, kind: str, decoded: Decoded) -> Fields:

@@ -11,7 +11,7 @@ from mitmcodex.wire.nested_reading import nested_safely, put
 from mitmcodex.wire.ollama_messages import Messages, image_parts
 from mitmcodex.wire.ollama_reading import OllamaReading
 from mitmcodex.wire.reading import wrong
-from mitmcodex.wire.schema_closing import closed
+from mitmcodex.wire.schema_closing import NOT_ENFORCED, closed
 from mitmcodex.wire.shapes import Fields
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -105,7 +105,9 @@ def _text_format(body: OllamaReading) -> Fields | None:
     told = body.raw("format")
     if isinstance(told, dict):
         strict = closed(told)
-        if strict is not None and strict != told:
+        if strict is None:
+            body.lose("format", NOT_ENFORCED, what="changed")
+        elif strict != told:
             body.lose("format", "its objects are closed, to hold it strictly", what="changed", is_hint=True)
         schema = {"name": "ollama_schema", "schema": strict or told, "strict": strict is not None}
         return {"type": "json_schema", **schema}

@@ -22,6 +22,7 @@ from mitmcodex.wire.codec import Asked, Decoded, ReplyContext, StreamEncoder
 from mitmcodex.wire.counting import cheap_estimate
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.fold import Folder
+from mitmcodex.wire.native import NativeEncoder
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.writer import fresh_id, replay
 
@@ -49,6 +50,7 @@ class Translate:
             return
         if provider.kind == admission.protocol and provider.kind in REVERSES:
             exchange.canonical = Canonical("responses", Decoded(fields), admission.body, is_native=True)
+            exchange.encoder = NativeEncoder(admission.protocol)
             return
         codec = codec_for(admission.protocol)
         asked = Asked(admission.model, admission.action, admission.query, tuple(admission.headers))
@@ -62,7 +64,11 @@ class Translate:
         assert reply is not None and canonical is not None
         if encoder is not None and reply.body is None and 200 <= reply.status < 300:
             assert exchange.body is not None
-            if not emission.is_event_stream(reply.headers):
+            if canonical.is_native:
+                if emission.is_event_stream(reply.headers):
+                    exchange.body = _encoded(exchange.body, encoder)
+                    exchange.reply = Reply(reply.status, reply.headers, is_encoded=True)
+            elif not emission.is_event_stream(reply.headers):
                 await self._whole(exchange, exchange.body)
             elif canonical.wants_stream:
                 self._stream(exchange, exchange.body, encoder)

@@ -76,13 +76,18 @@ def test_what_is_not_understood_goes_nowhere() -> None:
 
 
 def test_a_client_of_the_providers_own_protocol_is_not_translated() -> None:
-    """Its body passes as it came, and its answer too: no encoder is made."""
+    """Its body passes as it came, and its answer too, whole or streamed."""
     body = b'{"model": "m", "shiny_new": 1}'
     exchange = at(an_exchange(protocol="messages", body=body), Provider("a", "messages", "https://u.example/v1"))
     exchange.parsed = json.loads(body)
     translate().upstream_request(exchange)
-    assert exchange.canonical is not None and exchange.encoder is None
+    assert exchange.canonical is not None
     assert exchange.canonical.is_native and exchange.canonical.body == body
+    stream = b"event: message_stop\ndata: {}\n\n"
+    assert read(up(answered(exchange, stream))) == stream
+    assert exchange.reply is not None and exchange.reply.is_encoded
+    json_reply = up(answered(exchange, b"{}", headers=[("content-type", "application/json")]))
+    assert read(json_reply) == b"{}"
 
 
 def test_losses_are_counted_in_a_header() -> None:

@@ -29,6 +29,14 @@ def test_the_word_is_found_in_any_message(content: Any) -> None:
     assert said(fields) is fields
 
 
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_what_is_said_later_changes_nothing(role: str) -> None:
+    """pains P1: the beginning of a conversation is the same in each of its turns, or no cache holds."""
+    answer = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "{}"}]}
+    later = [ASKED, answer, {"role": role, "content": "that was no JSON"}]
+    assert said({"input": later, **MODE})["input"] == [HINTED, *later]
+
+
 @pytest.mark.parametrize("text", [None, "x", {}, {"format": None}, {"format": {"type": "json_schema"}}])
 def test_other_formats_need_no_word(text: Any) -> None:
     """conformance 20: also where ``text`` is no object at all."""

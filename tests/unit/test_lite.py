@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from mitmcodex.wire import lite
+from mitmcodex.wire.backend import Adapted, Target, adapted
+from mitmcodex.wire.codec import Decoded
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.lite import Wish
 
@@ -118,3 +120,31 @@ def test_from_lite_to_classic() -> None:
     brought = {"type": "additional_tools", "role": "developer", "tools": [functions, SPACE]}
     found = lite.classic({"input": [brought, says("developer", "a"), call(namespace="functions")]}, "")
     assert found == {"tools": [PLAIN, CUSTOM, SPACE], "instructions": "a", "input": [call()]}
+
+
+# -- the whole request, in either form ----------------------------------------------------------------
+
+
+def fit(fields: dict[str, Any], *, is_lite: bool) -> Adapted:
+    return adapted(Decoded(fields), Target("chatgpt", is_lite=is_lite), {})
+
+
+def test_the_keys_stand_in_codexs_order() -> None:
+    """protocol.md 2.1: whatever protocol the request was written in."""
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+    last = {"tools": [tool], "service_tier": "priority", "input": "q", "model": "m"}
+    fields = {"text": {"verbosity": "low"}, "prompt_cache_key": "k", **last}
+    classic = "model stream service_tier instructions input tools reasoning store include prompt_cache_key text"
+    assert [*fit(fields, is_lite=False).fields] == classic.split()
+    lite_form = "model stream service_tier input parallel_tool_calls reasoning store include prompt_cache_key text"
+    assert [*fit(fields, is_lite=True).fields] == lite_form.split()
+
+
+def test_another_context_of_reasoning_is_a_loss_in_lite() -> None:
+    """protocol.md 2.3: the form has one value for it."""
+    wish = {"model": "m", "input": "q", "reasoning": {"context": "current_turn"}}
+    found = fit(wish, is_lite=True)
+    assert found.fields["reasoning"]["context"] == "all_turns"
+    assert [(loss.path, loss.what) for loss in found.losses] == [("reasoning", "changed")]
+    assert fit(wish, is_lite=False).losses == []
+    assert fit({**wish, "reasoning": {"context": "all_turns"}}, is_lite=True).losses == []

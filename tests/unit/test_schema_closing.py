@@ -48,8 +48,8 @@ def test_every_object_is_closed(outside):
     ],
 )
 def test_what_can_not_be_strict(schema):
-    """An optional property, an object open on purpose, a root that is no object, what the strict form has not: to ask for
-    it would be a 400 that the client never earned."""
+    """An optional property, an object open on purpose, a root that is no object, what the strict form has not: to ask
+    for it would be a 400 that the client never earned."""
     assert closed(schema) is None
 
 

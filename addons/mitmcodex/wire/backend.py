@@ -24,11 +24,11 @@ from mitmcodex.wire.sparing import each, put, within, without
 from mitmcodex.wire.tool_names import named
 from mitmcodex.wire.tools import ToolFitter
 
-CHATGPT_KEYS = frozenset(
-    "model stream service_tier input tools tool_choice parallel_tool_calls reasoning store stream_options include "
-    "prompt_cache_key text client_metadata instructions".split()
+CHATGPT_KEYS = (
+    *("model", "stream", "service_tier", "instructions", "input", "tools", "tool_choice", "parallel_tool_calls"),
+    *("reasoning", "store", "stream_options", "include", "prompt_cache_key", "text", "client_metadata"),
 )
-"""All that the ChatGPT backend takes (protocol.md 2.1 and 2.2)."""
+"""All that the ChatGPT backend takes, in the order in which Codex writes it (protocol.md 2.1 and 2.2)."""
 HINTS = ("user", "safety_identifier", "metadata", "prompt_cache_retention", "prompt_cache_options")
 """Parameters without effect on the answer."""
 SILENT: dict[str, tuple[Any, ...]] = {
@@ -132,7 +132,7 @@ class _Adaptation:
         fields = self._tools(fields)
         fields = self._as_chatgpt_takes_it(fields) if is_chatgpt else self._as_public_api_takes_it(fields)
         self._report_nameless()
-        return put(fields, "stream", True)
+        return fields
 
     # -- both families ----------------------------------------------------------------------------
 
@@ -196,7 +196,7 @@ class _Adaptation:
             fields = {"store": False, **self._json_said(fields)}
             if reasoning and "include" not in fields:  # models without reasoning refuse it
                 fields = put(fields, "include", [REASONING_INCLUDE])
-        return fields
+        return put(fields, "stream", True)
 
     # -- the ChatGPT backend ----------------------------------------------------------------------
 
@@ -231,7 +231,8 @@ class _Adaptation:
             self._lose("prompt_cache_key", "mapped", f"has at most {CACHE_KEY_LIMIT} characters: its hash goes")
             digest = hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()
             fields = put(fields, "prompt_cache_key", digest)
-        return fields
+        made = {**fields, "stream": True}
+        return {key: made[key] for key in CHATGPT_KEYS if key in made}
 
     def _allowed(self, fields: Fields) -> Fields:
         """Only what the backend takes; each other key is a loss, unless it says nothing."""
@@ -279,6 +280,8 @@ class _Adaptation:
             reasoning = fields["reasoning"]
             return fields if reasoning else without(fields, "reasoning")
         self.is_lite = True
+        if fields["reasoning"].get("context") not in (None, lite.CONTEXT):
+            self._lose("reasoning", "changed", f"the Lite form has the context {lite.CONTEXT} alone")
         if fields.get("parallel_tool_calls") is True:
             self._lose("parallel_tool_calls", "changed", "the Lite form has one call at a time")
         has_own = lite.has_own_functions(fields.get("tools"))

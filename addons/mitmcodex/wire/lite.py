@@ -15,6 +15,8 @@ from mitmcodex.wire.sparing import each, put, without
 
 DEFAULT_INSTRUCTIONS = "Follow the user's instructions."
 NAMESPACE = "functions"
+CONTEXT = "all_turns"
+"""``reasoning.context`` of the Lite form."""
 CLASSIC_MODEL = "gpt-5.5"
 """A model of the shipped catalog that takes the classic form."""
 
@@ -112,7 +114,7 @@ def lite(fields: Fields, extra: str) -> Fields:
         **changed,
         "input": [*opening, *leading, *told, *rest],
         "parallel_tool_calls": False,
-        "reasoning": {**reasoning, "context": "all_turns"},
+        "reasoning": {**reasoning, "context": CONTEXT},
     }
 
 

@@ -140,11 +140,11 @@ def test_no_rule_of_the_backend_was_broken(play: Play) -> None:
 
 
 def test_text(play: Play) -> None:
-    """conformance 2, 50, 54, 62, seeds S77, S78, S83: text, usage without the cached input, the name of the model that
-    was asked for; what can't be carried over is counted in a header."""
+    """conformance 2, 50, 54, seeds S77, S78, S83: text, usage with cached input and thoughts apart, the name of the
+    model that was asked for; what can't be carried over is counted in a header."""
     *told, losses, usage = play.shown["text"]
     assert told == ["hällo\u2028you", "end_turn", None, "claude-sonnet-4-6", "assistant", "message", "msg_"]
-    assert usage == [13, 4, 0, 9]
+    assert usage == [13, 4, 0, 9, 2]
     (sent,) = play.sent("text")
     assert sent["model"] == "gpt-6-sol"
     assert texts(sent["input"]) == [("developer", "Be brief."), ("user", "case:text")]

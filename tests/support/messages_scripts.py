@@ -66,7 +66,8 @@ def text(prompt):
     m = raw.parse()
     u = m.usage
     return [*told(m), m.model, m.role, m.type, m.id[:4], raw.headers["x-mitmcodex-loss"],
-            [u.input_tokens, u.cache_read_input_tokens, u.cache_creation_input_tokens, u.output_tokens]]
+            [u.input_tokens, u.cache_read_input_tokens, u.cache_creation_input_tokens, u.output_tokens,
+             u.output_tokens_details.thinking_tokens]]
 case("text", text)
 
 def pieces(prompt):
@@ -215,7 +216,8 @@ await run("text", async (prompt) => {
     metadata: {user_id: "u1"}, temperature: 0.5, top_k: 3})).withResponse();
   const u = m.usage;
   return [...told(m), m.model, m.role, m.type, m.id.slice(0, 4), response.headers.get("x-mitmcodex-loss"),
-          [u.input_tokens, u.cache_read_input_tokens, u.cache_creation_input_tokens, u.output_tokens]];
+          [u.input_tokens, u.cache_read_input_tokens, u.cache_creation_input_tokens, u.output_tokens,
+           u.output_tokens_details.thinking_tokens]];
 });
 
 await run("pieces", async (prompt) => {

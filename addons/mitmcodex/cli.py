@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 from mitmproxy.tools import main as programs
 
 import mitmcodex
-from mitmcodex import configuration, paths, setup_command, start
+from mitmcodex import configuration, listeners, paths, setup_command, start
 from mitmcodex.schema import KEYS, Settings, SettingsError
 from mitmcodex.wire import redact
 
@@ -30,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     # Without abbreviations: `run` hands what it doesn't know to mitmproxy.
-    parser = argparse.ArgumentParser("mitmcodex", description="A local proxy for Codex.", allow_abbrev=False)
+    about = "A local proxy: any client of a language model, with your Codex account or key."
+    parser = argparse.ArgumentParser("mitmcodex", description=about, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"mitmcodex {mitmcodex.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -74,7 +77,12 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    """As start.prepare() will find them: ``--set`` in the form that mitmproxy gives it."""
+    """As start.prepare() will find them."""
+    return configuration.load(_sets(args), os.environ)
+
+
+def _sets(args: argparse.Namespace) -> dict[str, object]:
+    """``--set`` in the form that mitmproxy gives it."""
     sets: dict[str, object] = {}
     for spec in args.set:
         name, equals, value = spec.partition("=")
@@ -84,7 +92,7 @@ def _settings(args: argparse.Namespace) -> Settings:
             values += [value] if equals else []
         elif args.command is not _run:
             raise SettingsError(f"--set {name}: here it takes settings of mitmcodex only, like codex_listen=HOST:PORT")
-    return configuration.load(sets, os.environ)
+    return sets
 
 
 def _run(args: argparse.Namespace, further: list[str]) -> int:
@@ -116,18 +124,33 @@ def _secure(args: argparse.Namespace, _: list[str]) -> int:
 
 def _check(args: argparse.Namespace, _: list[str]) -> int:
     settings = _settings(args)
+    listeners.check_reach(settings, listeners.wanted(settings))
     print(f"The settings are right. Upstream: {settings.provider.name}, {settings.provider.credential}.")
     return 0
 
 
 def _show(args: argparse.Namespace, _: list[str]) -> int:
     settings = _settings(args)
+    print(f"# settings file: {configuration.user_file(_sets(args), os.environ) or 'none'}")
     for key in KEYS:
         print(f"{key.name}: {settings.values[key.name]!r}  # {settings.origins[key.name]}")
     keys = ", ".join(str(ref) for ref in settings.client_keys) or "none in force"
     print(f"client_keys: {keys}  # {settings.origins['client_keys']}")
+    for name, table in _tables(settings).items():
+        print(f"{name}: {json.dumps(table, ensure_ascii=False)}  # {settings.origins[name]}")
     for provider in settings.providers.values():
         chosen = " (in use)" if provider == settings.provider else ""
         url = redact.url(provider.base_url)
         print(f"provider {provider.name}{chosen}: {provider.kind} at {url}, {provider.credential}")
     return 0
+
+
+def _tables(settings: Settings) -> dict[str, object]:
+    """As they could stand in the settings file; of a custom model its name."""
+    naming, ollama = settings.naming, settings.ollama
+    return {
+        "ollama": {**dataclasses.asdict(ollama), "listen": str(ollama.listen)},
+        "aliases": dict(naming.aliases),
+        "custom_models": [entry.slug for entry in naming.custom_models],
+        "routing": dict(naming.routing),
+    }

@@ -54,12 +54,13 @@ def load(sets: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     fields = {name: _field(KEYS_BY_NAME[name], value) for name, value in values.items() if name != "config"}
     upstream = str(fields.pop("upstream"))
     fields["state_dir"] = fields["state_dir"] or paths.state_folder(environ)
+    main = listen(str(values["listen"]))
     providers = provision.providers(defaults["providers"], own.get("providers"), environ)
     settings = Settings(
         **fields,  # type: ignore[arg-type]  # _field gives each name the type that Settings asks for
         providers=providers,
         client_keys=_client_keys(tables["client_keys"], environ),
-        ollama=_ollama({**_table(defaults, "ollama"), **_table(tables, "ollama"), **ollama_variables}),
+        ollama=_ollama({**_ollama_table(defaults), **_ollama_table(tables), **ollama_variables}, main),
         naming=naming.naming(tables, providers),
         values=values,
         origins=origins,
@@ -69,15 +70,18 @@ def load(sets: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     return dataclasses.replace(settings, provider=_provider(settings, upstream, own_names, environ))
 
 
-def _table(layer: Mapping[str, object], name: str) -> dict[str, object]:
-    raw = layer[name]
+def _ollama_table(layer: Mapping[str, object]) -> dict[str, object]:
+    raw = layer["ollama"]
     if not isinstance(raw, dict):
-        raise SettingsError(f"{name} must map names to values")
+        raise SettingsError("ollama must map names to values, like {enabled: true}")
     return raw
 
 
-def _ollama(table: dict[str, object]) -> Ollama:
-    return naming.ollama(table, listen(str(table["listen"])))
+def _ollama(table: dict[str, object], main: Listen) -> Ollama:
+    found = naming.ollama(table, listen(str(table["listen"]), "ollama.listen"))
+    if found.enabled and found.listen.port and found.listen == main:
+        raise SettingsError(f"ollama.listen: {main} is that of listen, and each needs its own")
+    return found
 
 
 def _ollama_variables(environ: Mapping[str, str]) -> dict[str, object]:
@@ -105,14 +109,14 @@ def edited(settings: Settings, edits: Mapping[str, Value]) -> Settings:
     )
 
 
-def listen(text: str) -> Listen:
-    """``host:port``, IPv6 in brackets; raises SettingsError."""
+def listen(text: str, what: str = "listen") -> Listen:
+    """``host:port``, IPv6 in brackets; raises SettingsError, which names ``what``."""
     host, colon, port = text.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     if not colon or not bare or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise SettingsError(f"listen must be host:port, like 127.0.0.1:8787, not {text!r}")
+        raise SettingsError(f"{what} must be host:port, like 127.0.0.1:8787, not {text!r}")
     if (":" in bare) != host.startswith("["):
-        raise SettingsError(f"listen: an IPv6 address stands in brackets, like [::1]:8787, not {text!r}")
+        raise SettingsError(f"{what}: an IPv6 address stands in brackets, like [::1]:8787, not {text!r}")
     return Listen(bare, int(port))
 
 
@@ -232,6 +236,8 @@ def _typed(key: Key, raw: object, what: str) -> Value:
         if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0:
             return raw
         raise SettingsError(f"{what} must be a whole number from 0 up, not {raw!r}")
+    if key.choices and isinstance(raw, bool):  # what YAML makes of a bare on or off
+        raw = "on" if raw else "off"
     if isinstance(raw, str):
         return raw
     raise SettingsError(f"{what} must be text, not {raw!r}")
@@ -249,7 +255,7 @@ def _field(key: Key, value: Value) -> object:
     if key.name == "extra_instructions" and value:
         return _read_text(paths.expanded(str(value)), key.name)
     if key.choices and value not in key.choices:
-        raise SettingsError(f"{key.name} must be one of {', '.join(key.choices)}, not {value!r}")
+        raise SettingsError(f"{key.name} must be one of {key.choice}, not {value!r}")
     if key.name == "max_body_bytes" and value == 0:
         raise SettingsError("max_body_bytes must be more than 0")
     return tuple(value) if isinstance(value, list) else value

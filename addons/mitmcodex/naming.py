@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mitmcodex.schema import Listen, Naming, Ollama, SettingsError
@@ -22,7 +22,7 @@ OLLAMA_SWITCHES = ("enabled", "allow_remote", "disable_vision")
 OLLAMA_FIELDS = ("listen", "version", *OLLAMA_SWITCHES)
 
 
-def naming(tables: Mapping[str, object], providers: Container[str]) -> Naming:
+def naming(tables: Mapping[str, object], providers: Collection[str]) -> Naming:
     """From the tables by name; raises SettingsError for what can't be (seeds S126, S132)."""
     return Naming(_aliases(tables["aliases"]), _custom_models(tables["custom_models"]), _routing(tables, providers))
 
@@ -44,11 +44,13 @@ def ollama(raw: object, listen: Listen) -> Ollama:
     return found
 
 
-def _routing(tables: Mapping[str, object], providers: Container[str]) -> dict[str, str]:
+def _routing(tables: Mapping[str, object], providers: Collection[str]) -> dict[str, str]:
     routing = _texts(tables["routing"], "routing")
     for model, provider in routing.items():
         if provider not in providers:
-            raise SettingsError(f"routing: {model}: there is no provider {provider!r}")
+            close = difflib.get_close_matches(provider, providers, n=1)
+            hint = f": did you mean {close[0]}?" if close else f" (there are {', '.join(providers)})"
+            raise SettingsError(f"routing: {model}: there is no provider {provider!r}{hint}")
     return routing
 
 

@@ -63,6 +63,8 @@ def choose(upstream: str, table: Mapping[str, Provider], own: Iterable[str], env
     if upstream not in table:
         close = difflib.get_close_matches(upstream, [*table, "auto", "demo"], n=1)
         hint = f": did you mean {close[0]}?" if close else f" (there are auto, demo, {', '.join(table)})"
+        if upstream in SERVICES:
+            hint = f": it needs an entry under providers, like {upstream}: {{credential: {{env: NAME}}}}"
         raise SettingsError(f"upstream: no provider {upstream!r}{hint}")
     chosen = table[upstream]
     if not credentials.exists(chosen.credential, chosen.kind):

@@ -29,11 +29,16 @@ class Key:
     is_live: bool = False
     """A change takes effect while it runs; the others need a restart."""
     choices: tuple[str, ...] = ()
-    """The only texts that are taken; none = any."""
+    """The only texts that are taken ("" = left empty); none = any."""
 
     @property
     def option(self) -> str:
         return f"codex_{self.name}"
+
+    @property
+    def choice(self) -> str:
+        """The choices for a person; "" = any text."""
+        return ", ".join(choice or "empty" for choice in self.choices)
 
     @property
     def variable(self) -> str:
@@ -41,6 +46,7 @@ class Key:
 
 
 REASONING_OUT = ("reasoning_content", "reasoning", "think", "off")
+TIERS = ("fast", "priority", "flex", "")
 
 KEYS = (
     Key("config", str, "The settings file; empty means mitmcodex/config.yaml in $XDG_CONFIG_HOME."),
@@ -60,7 +66,7 @@ KEYS = (
     Key("force_model", str, "The model whatever a request names.", True),
     Key("unknown_model", str, "What becomes of a name that nobody knows.", True, ("pass", "default", "reject")),
     Key("default_effort", str, "Reasoning effort when a request names none.", True),
-    Key("default_tier", str, "Service tier when a request names none.", True),
+    Key("default_tier", str, "Service tier when a request names none.", True, TIERS),
     Key("strict", bool, "A field that can't be carried over is a 400.", True),
     Key("emulate", bool, "Stop sequences and token limits that a provider refuses are kept here.", True),
     Key("reasoning_out", str, "Where Chat Completions puts reasoning.", True, REASONING_OUT),

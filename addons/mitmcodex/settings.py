@@ -25,7 +25,8 @@ class Settings:
         for key in KEYS:
             # mitmproxy's own annotation asks for a class; a Sequence is what its option types expect.
             kind: Any = Sequence[str] if key.kind == list[str] else key.kind
-            loader.add_option(key.option, kind, defaults[key.name], key.help)
+            choice = f" One of {key.choice}." if key.choices else ""
+            loader.add_option(key.option, kind, defaults[key.name], f"{key.help}{choice}")
 
     def configure(self, updated: set[str]) -> None:
         """Raises OptionsError: mitmproxy shows it and puts the old values back."""

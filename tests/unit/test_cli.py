@@ -131,12 +131,16 @@ def test_config_show_names_value_and_origin(
     file.write_text(
         "upstream: work\nproviders:\n  work: {kind: responses, base_url: 'https://u.example/v1?key=canary-query',"
         " credential: {env: WORK_KEY}, headers: [[X-Key, canary-header]]}\n"
+        "ollama: {enabled: true}\naliases: {a: b}\ncustom_models: [own]\nrouting: {m: work}\n"
     )
     assert cli.main(["config", "show", "--set", f"codex_config={file}"]) == 0
     out = capsys.readouterr().out
     assert "max_queue: 3  # environment" in out and "keepalive_s: 15  # default" in out
     assert "provider work (in use): responses at https://u.example/v1" in out and "env: WORK_KEY" in out
     assert "canary" not in out
+    assert f"# settings file: {file}" in out and 'ollama: {"enabled": true, "listen": "127.0.0.1:11434"' in out
+    assert 'aliases: {"a": "b"}  # file' in out
+    assert 'custom_models: ["own"]  # file' in out and 'routing: {"m": "work"}  # file' in out
 
 
 def test_config_check(capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,6 +149,8 @@ def test_config_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Upstream: demo" in capsys.readouterr().out
     assert cli.main(["config", "check", "--set", "codex_upstream=chatgpt"]) == 1
     assert "codex login" in capsys.readouterr().err
+    assert cli.main(["config", "check", "--set", "codex_listen=0.0.0.0:8787"]) == 1
+    assert "can be reached by others" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argument", ["--options", "--commands", "--version", "-n"])

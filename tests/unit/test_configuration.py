@@ -157,6 +157,12 @@ def test_the_file_is_found(environ: dict[str, str], tmp_path: Path, file: Any) -
         ("client_keys: [{file: /nowhere/key}]", "client_keys: there is no file /nowhere/key"),
         ("egress_proxy: http://p", "egress_proxy (file): not built yet"),
         ("unknown_model: maybe", "unknown_model must be one of pass, default, reject"),
+        ("default_tier: slow", "default_tier must be one of fast, priority, flex, empty"),
+        ("responses_lite: 3", "responses_lite (file) must be text"),
+        ("ollama: true", "ollama must map names to values, like {enabled: true}"),
+        ("ollama: {listen: abc}", "ollama.listen must be host:port"),
+        ("ollama: {enabled: true, listen: '127.0.0.1:8787'}", "ollama.listen: 127.0.0.1:8787 is that of listen"),
+        ("upstream: anthropic", "upstream: no provider 'anthropic': it needs an entry under providers"),
         ("aliases: {a: a}", "aliases: a leads to itself"),
         ("extra_instructions: /nowhere/text", "extra_instructions: /nowhere/text can't be read"),
     ],
@@ -274,6 +280,14 @@ def test_edits_take_effect_and_are_checked(environ: dict[str, str]) -> None:
     assert (edited.values["max_queue"], edited.origins["max_queue"], settings.max_queue) == (7, "--set", 64)
     with pytest.raises(SettingsError):
         configuration.edited(settings, {"max_body_bytes": 0})
+
+
+def test_a_bare_on_or_off_is_a_choice(environ: dict[str, str], file: Any) -> None:
+    """YAML reads them as true and false, and they are written so in the README."""
+    for written, expected in (("on", "on"), ("off", "off"), ("auto", "auto")):
+        file(f"responses_lite: {written}\nreasoning_out: off")
+        found = configuration.load({}, environ)
+        assert (found.responses_lite, found.reasoning_out) == (expected, "off")
 
 
 def test_ipv6_listen() -> None:

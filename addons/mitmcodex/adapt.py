@@ -137,9 +137,15 @@ class Adapt:
         return [Loss("tools", "dropped", "the backend ignores the image tool on a free plan")]
 
     def _report(self, exchange: Exchange) -> None:
-        """Each loss stands in the log; ``strict`` makes a 400 of a dropped field that counts."""
-        told = "; ".join(f"{loss.path} {loss.what}: {loss.why}" for loss in exchange.losses)
-        log.info(f"exchange {exchange.number}: {printable(told)}")
+        """Each loss stands in the log once; ``strict`` makes a 400 of a dropped field that counts.
+
+        Mere hints are for the debug level: some clients send them with each request.
+        """
+        for level, is_hint in ((logging.INFO, False), (logging.DEBUG, True)):
+            losses = [loss for loss in exchange.losses if loss.is_hint == is_hint]
+            if losses and exchange.attempt == 1:
+                told = "; ".join(f"{loss.path} {loss.what}: {loss.why}" for loss in losses)
+                log.log(level, f"exchange {exchange.number}: {printable(told)}")
         if self._process.current.strict:
             refuse_dropped(exchange.losses)
 

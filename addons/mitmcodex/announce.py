@@ -30,9 +30,11 @@ def block(settings: Settings, listening: Listening) -> str:
         upstream = "DEMO: made-up answers, no model, no account (run `codex login`, or set upstream)"
     else:
         upstream = f"{provider.name} ({provider.kind}) at {urlsplit(provider.base_url).netloc}"
+    main = setup_codex.reachable(listening.main[0])
     rows = [
         ("listening", _urls(listening.main)),
         *([("for Ollama", f"{_urls(listening.ollama)} (asks no key)")] if listening.ollama else []),
+        ("base URL", f"http://{main}/v1 (clients of OpenAI), http://{main} (of Anthropic, Gemini)"),
         ("upstream", upstream),
         ("credential", f"{provider.credential}{_lifetime(provider)}"),
         ("profile", provider.profile or "by the client that calls"),
@@ -41,7 +43,10 @@ def block(settings: Settings, listening: Listening) -> str:
     ]
     table = "\n".join(f"  {name:<12}{value}" for name, value in rows)
     paste = setup_codex.profile_text(listening.main[0], settings.client_keys)
-    return f"mitmcodex\n{table}\n\nFor Codex (`mitmcodex setup codex --write` puts it in place):\n\n{paste}"
+    return (
+        f"mitmcodex\n{table}\n\n`mitmcodex setup CLIENT` says what a client needs (claude-code, opencode, openai …). "
+        f"For Codex (`mitmcodex setup codex --write` puts it in place):\n\n{paste}"
+    )
 
 
 def _urls(found: list[Listen]) -> str:

@@ -27,8 +27,8 @@ class Credentials:
         if exchange.attempt == 1 and await self._other(exchange) is not None:
             exchange.retry = Retry("the credential was refused; the file holds another one now")
             return
-        remedy = f" {refused.remedy}" if refused.remedy else ""
-        raise WireError("credential", f"{exchange.provider.name} refused the credential ({refused.source}).{remedy}")
+        remedy = f": {refused.remedy}" if refused.remedy else ""
+        raise WireError("credential", f"{exchange.provider.name} refused the credential ({refused.source}){remedy}")
 
     async def _other(self, exchange: Exchange) -> object | None:
         assert exchange.provider is not None and exchange.credential is not None

@@ -22,6 +22,11 @@ UNKNOWN = (
     "Unknown path. Calls go to /v1/responses, /v1/chat/completions, /v1/messages, "
     "/v1beta/models/MODEL:generateContent and /v1/models."
 )
+UNKNOWN_TO_OLLAMA = "Unknown path. Calls go to /api/chat, /api/generate, /api/tags, /api/show and /v1/…"
+OLLAMA_ELSEWHERE = (
+    "Ollama's calls have a listener of their own: set ollama: {enabled: true} in the settings file, "
+    "and lead the client to 127.0.0.1:11434."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ def match(method: str, path: str, listener: str = "main") -> Route:
     """The route of a request. Raises WireError: ``not_found``, or ``method_not_allowed`` with an ``allow`` header."""
     route = find(path, listener)
     if route is None:
-        raise WireError("not_found", UNKNOWN)
+        raise WireError("not_found", _unknown(path, listener))
     if route.call == "unsupported":
         raise WireError("not_supported", f"{path} is not supported here. Use {route.path}.")
     if route.methods and method not in route.methods:
@@ -126,6 +131,12 @@ def match(method: str, path: str, listener: str = "main") -> Route:
             "method_not_allowed", f"This path takes {allowed} only.", headers=[("allow", f"{allowed}, OPTIONS")]
         )
     return route
+
+
+def _unknown(path: str, listener: str) -> str:
+    if listener == "ollama":
+        return UNKNOWN_TO_OLLAMA
+    return OLLAMA_ELSEWHERE if path.startswith("/api/") else UNKNOWN
 
 
 def protocol_of(path: str, names: Iterable[str], listener: str = "main") -> str:

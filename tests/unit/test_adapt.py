@@ -88,10 +88,23 @@ def test_a_native_body_passes_but_for_its_model() -> None:
 
 
 def test_losses_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """What happened to which field, and why."""
+    """What happened to which field, and why: once for all attempts."""
     with caplog.at_level(logging.INFO):
         adapted(canonical(an_exchange(), STORED))
-    assert "store changed: " in caplog.text
+        again = canonical(an_exchange(), STORED)
+        again.attempt = 2
+        adapted(again)
+    assert caplog.text.count("store changed: ") == 1
+
+
+def test_hints_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A loss without effect on the answer comes with each request of some clients: it is told at the debug level."""
+    exchange = canonical(an_exchange(), STORED)
+    exchange.losses = [Loss("system", "dropped", "a billing line", is_hint=True)]
+    with caplog.at_level(logging.DEBUG):
+        adapted(exchange)
+    levels = {record.levelname: record.getMessage() for record in caplog.records}
+    assert "a billing line" in levels["DEBUG"] and "a billing line" not in levels["INFO"]
 
 
 def test_strict_refuses_what_would_be_dropped() -> None:

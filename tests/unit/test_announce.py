@@ -56,6 +56,8 @@ def test_the_block_says_what_holds() -> None:
     assert "http://127.0.0.1:4712 (asks no key)" in text
     assert "work (responses) at u.example" in text and "env: WORK_KEY" in text and "/d" in text
     assert 'base_url = "http://127.0.0.1:4711/v1"' in text
+    assert "http://127.0.0.1:4711/v1 (clients of OpenAI), http://127.0.0.1:4711 (of Anthropic, Gemini)" in text
+    assert "`mitmcodex setup CLIENT`" in text
     assert "canary" not in text and "env_key" not in text
 
 

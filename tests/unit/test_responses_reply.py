@@ -300,8 +300,18 @@ def test_responses_made_here_repeat_it_too():
 
 def test_a_whole_response_repeats_it():
     """conformance 31: the JSON object says the same as the stream; for Codex it stays as it is."""
-    response = {"id": "r", "model": "other", "instructions": "ours", "output": []}
+    response = {"id": "r", "model": "other", "instructions": "ours", "output": [], "created_at": 5}
     decoded = Decoded({}, reply=TOLD)
     assert responses_reply.encode_response(dict(response), decoded, ReplyContext(is_codex=True)) == response
     told = responses_reply.encode_response(dict(response), decoded, ReplyContext(model="m"))
-    assert told == {"id": "r", "model": "m", "output": [], **TOLD}
+    assert told == {"id": "r", "model": "m", "output": [], "created_at": 5, **TOLD}
+
+
+@pytest.mark.parametrize("told", [{}, {"created_at": 0}])
+def test_each_response_says_when_it_was_created(told):
+    """A service of another kind need not say it; zero would be the year 1970."""
+    context = ReplyContext(model="m", now_ns=lambda: 7_500_000_000)
+    assert responses_reply.encode_response(dict(told), Decoded({}, reply=TOLD), context)["created_at"] == 7
+    encoder = ResponsesEncoder(is_codex=False, model="m", created_at=7)
+    (created,) = events(encoder.feed(sse("response.created", sequence_number=0, response={"id": "resp_1", **told})))
+    assert created["response"]["created_at"] == 7

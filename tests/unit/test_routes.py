@@ -151,3 +151,18 @@ def test_what_is_not_supported_says_what_to_use(method: str, path: str) -> None:
     with pytest.raises(WireError, match="Use .+") as caught:
         routes.match(method, path)
     assert (caught.value.kind, path in caught.value.message) == ("not_supported", True)
+
+
+@pytest.mark.parametrize(
+    ("path", "listener", "told"),
+    [
+        ("/nope", "main", "/v1/chat/completions"),
+        ("/api/tags", "main", "ollama: {enabled: true}"),
+        ("/nope", "ollama", "/api/chat"),
+    ],
+)
+def test_an_unknown_path_says_where_calls_go(path: str, listener: str, told: str) -> None:
+    """On each listener its own paths; a client of Ollama at the wrong one is told of the right one."""
+    with pytest.raises(WireError) as caught:
+        routes.match("GET", path, listener)
+    assert caught.value.kind == "not_found" and told in str(caught.value)

@@ -205,8 +205,9 @@ class ResponsesEncoder:
             self._identity_is_known = True
             self._identity.update({key: response[key] for key in self._identity if response.get(key)})
         is_changed = self._repeat(response)
-        if not self._is_codex and "created_at" not in response:
-            # The public API always has it, and the AI SDK takes no response.created without (measured).
+        if not self._is_codex and not response.get("created_at"):
+            # A service of another kind tells none. The public API always has it, and the AI SDK takes no
+            # response.created without (measured).
             response["created_at"] = self._identity["created_at"]
             is_changed = True
         return format_event(event) if is_changed else frame
@@ -242,6 +243,8 @@ def encode_response(response: Fields, decoded: Decoded, context: ReplyContext) -
     """Canonical as it stands, but for what it repeats of the request."""
     if not context.is_codex:
         repeat(response, decoded.reply or {}, context.model)
+        if not response.get("created_at"):
+            response["created_at"] = context.now_ns() // 1_000_000_000
     return response
 
 

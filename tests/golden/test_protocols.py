@@ -1,7 +1,8 @@
 """Each client protocol on each canonical stream of golden/streams: what its clients get, and the laws of a codec.
 
-A protocol named P has golden/P/replies/CASE.sse (or .ndjson) and .json, golden/P/requests/CASE/{request,canonical,
-losses}.json, and ``support.fold_P.fold``: what a client of that protocol makes of a whole stream.
+A protocol named P has golden/P/replies/CASE.txt (the stream) and .json (the whole answer),
+golden/P/requests/CASE/{request,canonical,losses}.json, and ``support.fold_P.fold``: what a client of that protocol
+makes of a whole stream.
 """
 
 from __future__ import annotations

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from mitmcodex import cli, configuration, paths, provision, setup_codex
+from mitmcodex import cli, configuration, paths, provision, routes, setup_codex
 from mitmcodex.schema import KEYS, Listen
 from mitmcodex.upstream.providers import CredentialRef
+from mitmcodex.wire import CODECS
 from support.auth import write_login
 from support.program import Program
 
@@ -118,6 +119,16 @@ def test_settings_table_shows_default_and_live(name: str) -> None:
 def test_provider_fields_are_whole() -> None:
     """Every field of a provider that can be set has a row."""
     assert set(rows("provider fields")) == set(provision.FIELDS) - set(provision.UNBUILT_FIELDS)
+
+
+def test_each_protocols_calls_are_named() -> None:
+    """The table of protocols has a column for each codec, with its calls; images and what is counted stand below."""
+    section = README.partition("\n## Protocols\n")[2].partition("\n## ")[0]
+    header = section.partition("\n| ")[2].partition("\n")[0]
+    assert len([name for name in header.split("|") if name.strip()]) == len(CODECS.keys() - {"images"})
+    calls = [f"/v1{suffix}" for suffix in (*routes._SUFFIXES, *routes._CODEX_SUFFIXES)]
+    calls += [f":{action}" for action in routes._GEMINI_CALLS] + [path for path in routes._OLLAMA if path != "/"]
+    assert [call for call in calls if f"{call}`" not in section] == []
 
 
 # -- examples -------------------------------------------------------------------------------------

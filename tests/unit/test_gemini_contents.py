@@ -9,7 +9,7 @@ import pytest
 from mitmcodex.wire.codec import ACCOUNT_KEY, Asked, Decoded
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.gemini_request import decode_request
-from mitmcodex.wire.gemini_signature import signed
+from mitmcodex.wire.gemini_signature import Signature, signed
 
 PNG = "iVBORw0KGgo"
 CALL_A = {"functionCall": {"name": "a", "args": {"n": 1}}}
@@ -118,8 +118,8 @@ def test_thoughts_of_the_history_are_dropped():
 
 
 def test_our_signature_is_reasoning_again():
-    """conformance 67: it stands before all of its turn, with the account that it belongs to."""
-    part = {**CALL_A, "thoughtSignature": signed("acct", "secret")}
+    """conformance 67: it stands before the text that led to its part, with the account that it belongs to."""
+    part = {**CALL_A, "thoughtSignature": signed(Signature("acct", "secret", True))}
     got = turns(("user", [{"text": "Go"}]), ("model", [{"text": "I look."}, part, CALL_B]))
     assert kinds(got) == ["user", "reasoning", "assistant", "function_call", "function_call"]
     assert got.fields["input"][1] == {
@@ -133,12 +133,22 @@ def test_our_signature_is_reasoning_again():
 
 def test_each_signature_stands_before_its_own_part():
     """Two reasonings of one turn keep their order among what they led to."""
-    parts = [{"text": "One", "thoughtSignature": signed("a", "1")}, {**CALL_A, "thoughtSignature": signed("a", "2")}]
+    first, second = signed(Signature("a", "1", True)), signed(Signature("a", "2"))
+    parts = [{"text": "One", "thoughtSignature": first}, {**CALL_A, "thoughtSignature": second}]
     assert kinds(turns(("model", parts))) == ["reasoning", "assistant", "reasoning", "function_call"]
 
 
+def test_a_thought_behind_a_text_stays_there():
+    """protocol.md 2.4: reasoning is replayed in place."""
+    here = signed(Signature("a", "b"))
+    got = turns(("model", [{"text": "One"}, {**CALL_A, "thoughtSignature": here}]))
+    assert kinds(got) == ["assistant", "reasoning", "function_call"]
+    got = turns(("model", [{"text": "One", "thoughtSignature": here}, {"text": "Two"}]))
+    assert kinds(got) == ["assistant", "reasoning", "assistant"]
+
+
 @pytest.mark.parametrize(
-    "role, signature", [("model", "c2lnLTE="), ("model", "no base64!"), ("user", signed("a", "b"))]
+    "role, signature", [("model", "c2lnLTE="), ("model", "no base64!"), ("user", signed(Signature("a", "b")))]
 )
 def test_foreign_signatures_are_dropped(role, signature):
     """conformance 67: Google's own, broken ones and those that no model made: a hint."""
@@ -152,7 +162,7 @@ def test_chunks_of_a_stream_are_one_turn():
     got = turns(
         ("model", [{"text": "Hel"}]),
         ("model", [{"text": "lo"}]),
-        ("model", [{"text": "", "thoughtSignature": signed("a", "b")}]),
+        ("model", [{"text": "", "thoughtSignature": signed(Signature("a", "b", True))}]),
     )
     assert kinds(got) == ["reasoning", "assistant"]
     assert got.fields["input"][1]["content"] == [{"type": "output_text", "text": "Hello"}]

@@ -130,7 +130,9 @@ def test_thoughts_only_for_those_who_asked(shows):
     stream = made.reasoning("hm") + made.reasoning_done("enc") + made.text("Hi") + made.completed(None)
     got = parts(stream, GeminiReply(shows_thoughts=shows))
     assert ({"text": "hm", "thought": True} in got) is shows
-    assert [unsigned(part["thoughtSignature"]) for part in got if "thoughtSignature" in part] == [("acct", "enc")]
+    assert [unsigned(part["thoughtSignature"]) for part in got if "thoughtSignature" in part] == [
+        ("acct", "enc", True)
+    ]
 
 
 def test_the_signature_rides_on_the_first_call():
@@ -143,13 +145,13 @@ def test_the_signature_rides_on_the_first_call():
 
 
 def test_no_signature_is_lost():
-    """Two reasonings without a call: both come, each on a part of its own."""
+    """Two reasonings without a call: both come, each on a part of its own, told to stand before its text."""
     made = writer()
     stream = (
         made.reasoning_done("1") + made.text("a") + made.reasoning_done("2") + made.text("b") + made.completed(None)
     )
     got = [unsigned(part["thoughtSignature"]) for part in parts(stream) if "thoughtSignature" in part]
-    assert got == [("acct", "1"), ("acct", "2")]
+    assert got == [("acct", "1", True), ("acct", "2", True)]
 
 
 @pytest.mark.parametrize(

@@ -6,22 +6,24 @@ import base64
 
 import pytest
 
-from mitmcodex.wire.gemini_signature import signed, unsigned
+from mitmcodex.wire.gemini_signature import Signature, signed, unsigned
 
 
+@pytest.mark.parametrize("is_before_text", [False, True])
 @pytest.mark.parametrize("encrypted", ["gAAA", "ä\ud800", "x" * 1000])
-def test_a_signature_is_base64_and_comes_back(encrypted):
+def test_a_signature_is_base64_and_comes_back(encrypted, is_before_text):
     """conformance 67: SDKs decode it to bytes, so it must be base64, and any content survives."""
-    signature = signed("acct", encrypted)
-    assert base64.b64decode(signature, validate=True)
-    assert unsigned(signature) == ("acct", encrypted)
+    told = Signature("acct", encrypted, is_before_text)
+    assert base64.b64decode(signed(told), validate=True)
+    assert unsigned(signed(told)) == told
 
 
 def test_the_other_alphabet_is_read():
     """google-genai sends bytes back in the alphabet for URLs (measured), others without padding."""
-    signature = signed("~~~~~~?>", "a")
+    told = Signature("~~~~~~?>", "a")
+    signature = signed(told)
     assert "+" in signature or "/" in signature
-    assert unsigned(signature.replace("+", "-").replace("/", "_").rstrip("=")) == ("~~~~~~?>", "a")
+    assert unsigned(signature.replace("+", "-").replace("/", "_").rstrip("=")) == told
 
 
 @pytest.mark.parametrize("foreign", ["", "c2lnLTE=", "no base64!", "é", "AAAA"])

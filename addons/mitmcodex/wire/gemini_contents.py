@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from mitmcodex.wire.codec import ACCOUNT_KEY, Loss
 from mitmcodex.wire.gemini_media import inline_part, linked_part
 from mitmcodex.wire.gemini_reading import GeminiReading
-from mitmcodex.wire.gemini_signature import unsigned
+from mitmcodex.wire.gemini_signature import Signature, unsigned
 from mitmcodex.wire.reading import wrong
 from mitmcodex.wire.shapes import Fields
 
@@ -27,8 +27,8 @@ class Contents:
         """Number of the content and of the part: makes ids that are the same each time the history comes."""
         self._message: Fields | None = None
         """The last item, while more parts may join it."""
-        self._turn_start = 0
-        """Where reasoning goes whose signature a part of this turn carries."""
+        self._text_start = 0
+        """Of this turn, behind its last call or signed part: where the reasoning goes that stood before the text."""
         self._unanswered: list[tuple[str, str]] = []
         """Call ids and names, in order."""
 
@@ -53,36 +53,40 @@ class Contents:
         if role != "model" or self._role != "model":
             # google-genai's chats send each chunk of a stream back as a content of its own: those are one turn.
             self._message = None
-            self._turn_start = len(self.items)
+            self._text_start = len(self.items)
         self._role = role
 
     def _part(self, part: GeminiReading) -> None:
-        is_signed = self._signature(part)
+        signature = self._signature(part)
+        if signature and signature.is_before_text:
+            self._reason(self._text_start, signature)
         if part.take("thought", bool):
             part.drop("what a model thought aloud is not shown to it again", is_hint=True)
-            return
-        self._text(part.take("text", str) or "")
+        else:
+            self._text(part.take("text", str) or "")
+        if signature and not signature.is_before_text:
+            self._reason(len(self.items), signature)
         for key, read in self._READERS.items():
             inside = part.inner(key)
             if inside is not None:
                 with inside:
                     read(self, inside)
-        if is_signed:
-            self._turn_start, self._message = len(self.items), None
+        if signature:
+            self._text_start, self._message = len(self.items), None
 
-    def _signature(self, part: GeminiReading) -> bool:
-        signature = part.take("thoughtSignature", str)
-        if not signature:
-            return False
-        found = unsigned(signature)
+    def _signature(self, part: GeminiReading) -> Signature | None:
+        told = part.take("thoughtSignature", str)
+        if not told:
+            return None
+        found = unsigned(told)
         if found is None or self._role != "model":
             part.lose("thoughtSignature", "no signature of ours", is_hint=True)
-            return False
-        account, encrypted = found
-        reasoning = {"type": "reasoning", "summary": [], "encrypted_content": encrypted, ACCOUNT_KEY: account}
-        self.items.insert(self._turn_start, reasoning)
-        self._turn_start += 1
-        return True
+            return None
+        return found
+
+    def _reason(self, place: int, signature: Signature) -> None:
+        encrypted = {"encrypted_content": signature.encrypted, ACCOUNT_KEY: signature.account}
+        self.items.insert(place, {"type": "reasoning", "summary": [], **encrypted})
 
     def _text(self, text: str) -> None:
         if not text:  # google-genai sends the empty last part of a stream back (measured)
@@ -128,6 +132,7 @@ class Contents:
         arguments = _json(call.take("args", dict) or {})
         self._message = None
         self.items.append({"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments})
+        self._text_start = len(self.items)
         self._unanswered.append((call_id, name))
 
     def _answer(self, answer: GeminiReading) -> None:

@@ -12,7 +12,7 @@ from mitmcodex.wire.gemini_config import GeminiReply
 from mitmcodex.wire.gemini_errors import error_body
 from mitmcodex.wire.gemini_grounding import Grounding
 from mitmcodex.wire.gemini_root import unwrapped
-from mitmcodex.wire.gemini_signature import signed
+from mitmcodex.wire.gemini_signature import Signature, signed
 from mitmcodex.wire.one_line import one_line
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.whole_calls import WholeCallEncoder
@@ -28,7 +28,7 @@ class GeminiEncoder(WholeCallEncoder):
     """Chunks as server-sent events, or as the elements of one JSON array that grows.
 
     A signature rides on the first call after its reasoning, for that is the part which all clients send back; without
-    a call on the last part.
+    a call on the last part. It says whether the reasoning stood before the text on the way to that part (``_say``).
 
     Of a request with ``candidateCount`` > 1 each encoder is a part, which leaves out the usage and an array's brackets.
     Who joins the parts adds ``opened`` and ``end_of(parts)``, and gives them one ``head``.
@@ -50,7 +50,10 @@ class GeminiEncoder(WholeCallEncoder):
         self._opening, self._closing = (NEXT if self.is_part else b"[", b"") if self.is_array else (b"data: ", b"\n\n")
         self._before = self._after = b""
         """Of a chunk with one text: all but the text."""
-        self._signature = ""
+        self._signature: Signature | None = None
+        """Waits for its part."""
+        self._has_text = False
+        """Text was told since the last call or signed part."""
         self._has_refused = False
         self._wrapped: list[str] = []
         """The text of a structured answer that comes in an object of ours: it is whole only at the end."""
@@ -92,14 +95,24 @@ class GeminiEncoder(WholeCallEncoder):
         if self._reply.is_wrapped:
             self._wrapped.append(delta)
             return b""
-        return self._told(delta)
+        return self._say(delta)
+
+    def _say(self, text: str) -> bytes:
+        """A thought between two texts takes a part of its own: no later part could tell where it stood."""
+        sent = b""
+        if self._signature and self._has_text and not self._signature.is_before_text:
+            sent = self._sign_text()
+        self._has_text = True
+        if self._signature and not self._signature.is_before_text:
+            self._signature = self._signature._replace(is_before_text=True)
+        return sent + self._told(text)
 
     def _told(self, text: str) -> bytes:
         return self._framed(self._before + one_line(text) + self._after)
 
     def refusal(self, item: Item, delta: str) -> bytes:
         self._has_refused = True
-        return self._told(delta)
+        return self._say(delta)
 
     def reasoning(self, item: Item, delta: str) -> bytes:
         return self._parts({"text": delta, "thought": True}) if self._reply.shows_thoughts else b""
@@ -108,19 +121,23 @@ class GeminiEncoder(WholeCallEncoder):
         encrypted = whole.get("encrypted_content")
         if not isinstance(encrypted, str) or not encrypted:
             return b""
-        earlier = self._parts(self._signed({"text": ""})) if self._signature else b""
-        self._signature = signed(self._context.account(), encrypted)
+        earlier = self._sign_text() if self._signature else b""
+        self._signature = Signature(self._context.account(), encrypted)
         return earlier
 
     def call(self, item: Item, arguments: Fields) -> bytes:
-        call = {"id": item.call_id, "name": item.name, "args": arguments}
-        return self._parts(self._signed({"functionCall": call}))
+        call = self._signed({"functionCall": {"id": item.call_id, "name": item.name, "args": arguments}})
+        self._has_text = False
+        return self._parts(call)
 
     def _signed(self, part: Fields) -> Fields:
         if not self._signature:
             return part
-        signature, self._signature = self._signature, ""
-        return {**part, "thoughtSignature": signature}
+        signature, self._signature, self._has_text = self._signature, None, False
+        return {**part, "thoughtSignature": signed(signature)}
+
+    def _sign_text(self) -> bytes:
+        return self._parts(self._signed({"text": ""}))
 
     def message_done(self, item: Item, whole: Fields) -> bytes:
         self._grounding.read_message(whole)
@@ -141,7 +158,7 @@ class GeminiEncoder(WholeCallEncoder):
     def end(self, response: Fields) -> bytes:
         sent = self.calls_left()
         if self._wrapped:
-            sent += self._told(unwrapped("".join(self._wrapped), self._reply.is_enum))
+            sent += self._say(unwrapped("".join(self._wrapped), self._reply.is_enum))
         further: Fields = {"finishReason": self._reason(response)}
         if further["finishReason"] == "MALFORMED_FUNCTION_CALL":
             further["finishMessage"] = f"The arguments of the call of {self.malformed} are no JSON object."

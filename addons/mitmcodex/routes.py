@@ -24,8 +24,8 @@ UNKNOWN = (
 )
 UNKNOWN_TO_OLLAMA = "Unknown path. Calls go to /api/chat, /api/generate, /api/tags, /api/show and /v1/…"
 OLLAMA_ELSEWHERE = (
-    "Ollama's calls have a listener of their own: set ollama: {enabled: true} in the settings file, "
-    "and lead the client to 127.0.0.1:11434."
+    "Ollama's calls have a listener of their own, by default 127.0.0.1:11434: "
+    "ollama: {enabled: true} in the settings file opens it."
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from mitmcodex.wire.chat_request import ChatReply
 from mitmcodex.wire.codec import Decoded, ReplyContext
 from mitmcodex.wire.encoder import EventEncoder, Item
+from mitmcodex.wire.lenient import number_at, object_of
 from mitmcodex.wire.shapes import Fields
 
 PARAGRAPH = "\n\n"
@@ -200,7 +201,7 @@ class ChatAnswer(EventEncoder):
     def _reason(self, response: Fields) -> str:
         """An answer that was cut short says so also when a call of it is whole, as the real API does."""
         if response.get("status") == "incomplete":
-            filtered = _object(response.get("incomplete_details")).get("reason") == "content_filter"
+            filtered = object_of(response.get("incomplete_details")).get("reason") == "content_filter"
             return "content_filter" if filtered else "length"
         if self._has_finished_call:
             return "function_call" if self._reply.is_legacy else "tool_calls"
@@ -211,10 +212,10 @@ def usage_of(usage: Any) -> Fields | None:
     """Conformance 9: input with what was cached. None when the upstream told none."""
     if not isinstance(usage, dict):
         return None
-    prompt, completion = _count(usage, "input_tokens"), _count(usage, "output_tokens")
+    prompt, completion = number_at(usage, "input_tokens"), number_at(usage, "output_tokens")
     told: Fields = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     for key, theirs, names in _DETAILS:
-        details = _object(usage.get(theirs))
+        details = object_of(usage.get(theirs))
         if counts := {name: details[name] for name in names if isinstance(details.get(name), int)}:
             told[key] = counts
     return told
@@ -224,12 +225,3 @@ _DETAILS = (
     ("prompt_tokens_details", "input_tokens_details", ("cached_tokens", "cache_write_tokens")),
     ("completion_tokens_details", "output_tokens_details", ("reasoning_tokens",)),
 )
-
-
-def _count(usage: Fields, key: str) -> int:
-    value = usage.get(key)
-    return value if isinstance(value, int) else 0
-
-
-def _object(value: Any) -> Fields:
-    return value if isinstance(value, dict) else {}

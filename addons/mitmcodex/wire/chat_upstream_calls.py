@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from mitmcodex.wire.lenient import text_of
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.toolbox import Tool, Toolbox, unwrapped
 from mitmcodex.wire.writer import ResponseWriter
@@ -52,7 +53,7 @@ class CallReader:
         function = piece.get("function")
         if not isinstance(function, dict):
             return b""
-        given_id, name = _text(piece.get("id")), _text(function.get("name"))
+        given_id, name = text_of(piece.get("id")), text_of(function.get("name"))
         arguments = _arguments(function.get("arguments"))
         call = self._call(piece.get("index"), given_id, name, arguments)
         call.id = call.id or given_id
@@ -137,8 +138,4 @@ def _is_object(text: str) -> bool:
 
 def _arguments(value: Any) -> str:
     """JSON text; some services send the object itself."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else _text(value)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else text_of(value)

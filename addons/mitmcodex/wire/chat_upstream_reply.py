@@ -16,6 +16,7 @@ from mitmcodex.wire.chat_upstream_messages import KIND, THOUGHT_FIELDS
 from mitmcodex.wire.codec import Decoded
 from mitmcodex.wire.encoder import FRAME_LIMIT
 from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.lenient import number_at, objects_of, text_of
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.signatures import wrap
 from mitmcodex.wire.sse import FrameSplitter, data_of, event_of
@@ -80,7 +81,7 @@ class ChatDecoder:
             self._usage = _usage(chunk["usage"])
         if isinstance(chunk.get("created"), int):
             self.writer.response["created_at"] = chunk["created"]
-        return b"".join([self._choice(choice) for choice in _objects(chunk.get("choices"))])
+        return b"".join([self._choice(choice) for choice in objects_of(chunk.get("choices"))])
 
     def _take(self, frame: bytes) -> bytes:
         if data_of(frame).strip() == b"[DONE]":
@@ -121,8 +122,8 @@ class ChatDecoder:
     def _reasoning_details(self, delta: Fields) -> bytes:
         if any(delta.get(name) for name in THOUGHT_FIELDS):
             return b""
-        details = _objects(delta["reasoning_details"])
-        return b"".join([self._think(_text(one.get("text") or one.get("summary")), "") for one in details])
+        details = objects_of(delta["reasoning_details"])
+        return b"".join([self._think(text_of(one.get("text") or one.get("summary")), "") for one in details])
 
     def _think(self, text: str, field: str) -> bytes:
         if text:
@@ -140,35 +141,35 @@ class ChatDecoder:
         content = delta["content"]
         if isinstance(content, str):
             return self._thought_out() + self.writer.text(content)
-        return b"".join([self._part(part) for part in _objects(content)])
+        return b"".join([self._part(part) for part in objects_of(content)])
 
     def _part(self, part: Fields) -> bytes:
         """Mistral's reasoning models send lists: text, and thinking that is a list again."""
         if part.get("type") == "thinking":
-            return b"".join([self._think(_text(one.get("text")), "") for one in _objects(part.get("thinking"))])
-        text = _text(part.get("text"))
+            return b"".join([self._think(text_of(one.get("text")), "") for one in objects_of(part.get("thinking"))])
+        text = text_of(part.get("text"))
         return self._thought_out() + self.writer.text(text) if text else b""
 
     def _refusal(self, delta: Fields) -> bytes:
-        return self._thought_out() + self.writer.refusal(_text(delta["refusal"]))
+        return self._thought_out() + self.writer.refusal(text_of(delta["refusal"]))
 
     def _annotations(self, delta: Fields) -> bytes:
-        found = [_flat(one) for one in _objects(delta["annotations"])]
+        found = [_flat(one) for one in objects_of(delta["annotations"])]
         return self._thought_out() + b"".join(map(self.writer.annotation, found))
 
     def _images(self, delta: Fields) -> bytes:
-        return self._thought_out() + b"".join([self._image(image) for image in _objects(delta["images"])])
+        return self._thought_out() + b"".join([self._image(image) for image in objects_of(delta["images"])])
 
     def _image(self, image: Fields) -> bytes:
         inner = image.get("image_url")
-        url = _text(inner.get("url") if isinstance(inner, dict) else inner)
+        url = text_of(inner.get("url") if isinstance(inner, dict) else inner)
         if url.startswith("data:") and _IMAGE_DATA in url:
             result = url.partition(_IMAGE_DATA)[2]
             return self.writer.item({"type": "image_generation_call", "status": "completed", "result": result})
         return self.writer.text(f"![image]({url})") if url else b""
 
     def _tool_calls(self, delta: Fields) -> bytes:
-        return self._thought_out() + b"".join(map(self._calls.read, _objects(delta["tool_calls"])))
+        return self._thought_out() + b"".join(map(self._calls.read, objects_of(delta["tool_calls"])))
 
     def _function_call(self, delta: Fields) -> bytes:
         return self._thought_out() + self._calls.read({"index": 0, "function": delta["function_call"]})
@@ -189,7 +190,7 @@ class ChatDecoder:
 
 def decode_response(fields: Fields, decoded: Decoded) -> Fields:
     """A whole answer → a canonical response. Raises WireError for an error object and for what is no completion."""
-    if not fields.get("error") and not _objects(fields.get("choices")):
+    if not fields.get("error") and not objects_of(fields.get("choices")):
         raise WireError("upstream_failed", "The upstream's answer is no chat completion. Check its base_url.")
     decoder = ChatDecoder(decoded)
     decoder.read(fields)
@@ -214,13 +215,13 @@ def _error(error: Any) -> WireError:
 def _usage(told: Fields) -> Fields:
     """Cached tokens are part of the prompt's, reasoning of the completion's, as in the Responses API."""
     prompt, answer = _details(told, "prompt_tokens_details"), _details(told, "completion_tokens_details")
-    cached = _number(prompt, "cached_tokens") or _number(told, "prompt_cache_hit_tokens")  # DeepSeek's name
+    cached = number_at(prompt, "cached_tokens") or number_at(told, "prompt_cache_hit_tokens")  # DeepSeek's name
     return usage(
-        _number(told, "prompt_tokens"),
-        _number(told, "completion_tokens"),
+        number_at(told, "prompt_tokens"),
+        number_at(told, "completion_tokens"),
         cached,
-        _number(answer, "reasoning_tokens"),
-        _number(prompt, "cache_write_tokens"),
+        number_at(answer, "reasoning_tokens"),
+        number_at(prompt, "cache_write_tokens"),
     )
 
 
@@ -229,20 +230,7 @@ def _details(told: Fields, key: str) -> Fields:
     return value if isinstance(value, dict) else {}
 
 
-def _number(told: Fields, key: str) -> int:
-    value = told.get(key)
-    return value if isinstance(value, int) else 0
-
-
 def _flat(annotation: Fields) -> Fields:
     """Chat nests an annotation's fields under its type, the Responses API does not."""
-    inner = annotation.get(_text(annotation.get("type")))
+    inner = annotation.get(text_of(annotation.get("type")))
     return {"type": annotation.get("type"), **inner} if isinstance(inner, dict) else annotation
-
-
-def _objects(value: Any) -> list[Fields]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

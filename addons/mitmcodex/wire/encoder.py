@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from mitmcodex.wire import verdict
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.fold import STREAM_INCOMPLETE
+from mitmcodex.wire.lenient import number_of, object_of, objects_of, text_of
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.sse import FrameSplitter, event_of, event_type
 
@@ -191,23 +192,23 @@ class EventEncoder:
     # -- events -----------------------------------------------------------------------------------
 
     def _read_lifecycle(self, event: Fields) -> bytes:
-        return self._begun(_object(event.get("response")))
+        return self._begun(object_of(event.get("response")))
 
     def _read_added(self, event: Fields) -> bytes:
-        whole = _object(event.get("item"))
+        whole = object_of(event.get("item"))
         item = self._item(event, whole)
         return self._begun() + self._learn(item, whole)
 
     def _learn(self, item: Item, whole: Fields) -> bytes:
-        item.kind = item.kind or _text(whole.get("type"))
+        item.kind = item.kind or text_of(whole.get("type"))
         if not item.is_call:
             return b""
-        item.call_id = item.call_id or _text(whole.get("call_id"))
-        item.name = item.name or _text(whole.get("name"))
+        item.call_id = item.call_id or text_of(whole.get("call_id"))
+        item.name = item.name or text_of(whole.get("name"))
         if item.has_begun or not item.name:
             return b""
         item.has_begun = True
-        item.call_id = item.call_id or _text(whole.get("id"))
+        item.call_id = item.call_id or text_of(whole.get("id"))
         return self.call_begin(item)
 
     def _read_text(self, event: Fields) -> bytes:
@@ -227,7 +228,7 @@ class EventEncoder:
     ) -> bytes:
         if not isinstance(text, str) or not text:
             return b""
-        item, part = self._item(event), (kind, _number(event.get("content_index")))
+        item, part = self._item(event), (kind, number_of(event.get("content_index")))
         if part in item.sent and not is_delta:
             return b""
         item.sent.add(part)
@@ -236,7 +237,7 @@ class EventEncoder:
     def _read_annotation(self, event: Fields) -> bytes:
         item = self._item(event)
         item.annotations += 1
-        return self._begun() + self.annotation(item, _object(event.get("annotation")))
+        return self._begun() + self.annotation(item, object_of(event.get("annotation")))
 
     def _read_summary(self, event: Fields) -> bytes:
         return self._begun() + self._thought(event, "summary", event.get("summary_index"), event.get("delta"))
@@ -256,7 +257,7 @@ class EventEncoder:
         """An item shows its summary or its raw text, whichever came first: both would tell the same twice."""
         if not isinstance(text, str) or not text:
             return b""
-        item, part = self._item(event), (family, _number(index))
+        item, part = self._item(event), (family, number_of(index))
         if part in item.sent:
             return self.reasoning(item, text) if is_delta else b""
         if any(other != family for other, _ in item.sent):
@@ -276,12 +277,12 @@ class EventEncoder:
         return self.call_delta(item, delta)
 
     def _read_partial_image(self, event: Fields) -> bytes:
-        if not _text(event.get("partial_image_b64")):
+        if not text_of(event.get("partial_image_b64")):
             return b""
         return self._begun() + self.image_partial(self._item(event), event)
 
     def _read_item_done(self, event: Fields) -> bytes:
-        whole = _object(event.get("item"))
+        whole = object_of(event.get("item"))
         return self._begun() + self._done(self._item(event, whole), whole, event)
 
     def _done(self, item: Item, whole: Fields, event: Fields) -> bytes:
@@ -295,11 +296,11 @@ class EventEncoder:
     def _message_done(self, item: Item, whole: Fields, event: Fields) -> bytes:
         sent, place = [], {"output_index": event.get("output_index"), "item_id": whole.get("id")}
         annotations: list[Fields] = []
-        for index, part in enumerate(_objects(whole.get("content"))):
+        for index, part in enumerate(objects_of(whole.get("content"))):
             here = {**place, "content_index": index}
             sent.append(self._part(here, "text", part.get("text"), self.text))
             sent.append(self._part(here, "refusal", part.get("refusal"), self.refusal))
-            annotations += _objects(part.get("annotations"))
+            annotations += objects_of(part.get("annotations"))
         sent += [self.annotation(item, one) for one in annotations[item.annotations :]]
         return b"".join(sent) + self.message_done(item, whole)
 
@@ -307,14 +308,14 @@ class EventEncoder:
         place = {"output_index": event.get("output_index"), "item_id": whole.get("id")}
         sent = []
         for family, key in (("summary", "summary"), ("thought", "content")):
-            for index, part in enumerate(_objects(whole.get(key))):
+            for index, part in enumerate(objects_of(whole.get(key))):
                 sent.append(self._thought(place, family, index, part.get("text"), is_delta=False))
         return b"".join(sent) + self.reasoning_done(item, whole)
 
     def _call_done(self, item: Item, whole: Fields, event: Fields) -> bytes:
         if not item.has_begun:  # a call without a name is none
             return b""
-        item.arguments = _text(whole.get("input" if item.is_custom else "arguments"))
+        item.arguments = text_of(whole.get("input" if item.is_custom else "arguments"))
         item.is_cut = whole.get("status") in ("in_progress", "incomplete")
         sent = b""
         if item.arguments and ("arguments", 0) not in item.sent:
@@ -332,9 +333,9 @@ class EventEncoder:
         return self.other_done(item, whole)
 
     def _read_end(self, event: Fields) -> bytes:
-        response = _object(event.get("response"))
+        response = object_of(event.get("response"))
         sent = [self._begun(response)]
-        for index, whole in enumerate(_objects(response.get("output"))):
+        for index, whole in enumerate(objects_of(response.get("output"))):
             place = {"output_index": index, "item_id": whole.get("id")}
             sent.append(self._done(self._item(place, whole), whole, place))
         self._has_ended = True
@@ -378,19 +379,3 @@ class EventEncoder:
         "web_search_call": _search_done,
         "image_generation_call": _image_done,
     }
-
-
-def _object(value: Any) -> Fields:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: Any) -> list[Fields]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) else 0

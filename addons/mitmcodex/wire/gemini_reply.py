@@ -13,6 +13,7 @@ from mitmcodex.wire.gemini_errors import error_body
 from mitmcodex.wire.gemini_grounding import Grounding
 from mitmcodex.wire.gemini_root import unwrapped
 from mitmcodex.wire.gemini_signature import Signature, signed
+from mitmcodex.wire.lenient import number_at
 from mitmcodex.wire.one_line import one_line
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.whole_calls import WholeCallEncoder
@@ -259,17 +260,12 @@ def _usage(told: Any) -> Fields | None:
     """Canonical output has the reasoning in it, Gemini's candidates don't."""
     if not isinstance(told, dict):
         return None
-    given, made = _number(told, "input_tokens"), _number(told, "output_tokens")
-    thoughts = _number(told.get("output_tokens_details"), "reasoning_tokens")
+    given, made = number_at(told, "input_tokens"), number_at(told, "output_tokens")
+    thoughts = number_at(told.get("output_tokens_details"), "reasoning_tokens")
     return {
         "promptTokenCount": given,
-        "cachedContentTokenCount": _number(told.get("input_tokens_details"), "cached_tokens"),
+        "cachedContentTokenCount": number_at(told.get("input_tokens_details"), "cached_tokens"),
         "candidatesTokenCount": max(0, made - thoughts),
         "thoughtsTokenCount": thoughts,
         "totalTokenCount": given + made,
     }
-
-
-def _number(fields: Any, key: str) -> int:
-    value = fields.get(key) if isinstance(fields, dict) else 0
-    return value if isinstance(value, int) else 0

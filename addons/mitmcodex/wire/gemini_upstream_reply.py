@@ -14,6 +14,7 @@ from mitmcodex.wire.chat_upstream_calls import CallReader
 from mitmcodex.wire.codec import Decoded
 from mitmcodex.wire.encoder import FRAME_LIMIT
 from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.lenient import list_of, object_of, objects_of, text_of
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.signatures import wrap
 from mitmcodex.wire.sse import FrameSplitter, event_of
@@ -84,10 +85,10 @@ class GeminiDecoder:
             return b""
         if "error" in chunk:
             return self._failed(error_of(chunk))
-        self._usage |= _object(chunk.get("usageMetadata"))
+        self._usage |= object_of(chunk.get("usageMetadata"))
         sent = [self.writer.created()]
-        sent += [self._candidate(one) for one in _objects(chunk.get("candidates"))[:1]]
-        if blocked := _text(_object(chunk.get("promptFeedback")).get("blockReason")):
+        sent += [self._candidate(one) for one in objects_of(chunk.get("candidates"))[:1]]
+        if blocked := text_of(object_of(chunk.get("promptFeedback")).get("blockReason")):
             self.finish_reason = "SAFETY"
             sent.append(self.writer.refusal(f"The provider refused the prompt: {blocked}."))
         return b"".join(sent)
@@ -125,20 +126,20 @@ class GeminiDecoder:
     # -- candidate --------------------------------------------------------------------------------
 
     def _candidate(self, candidate: Fields) -> bytes:
-        parts = _objects(_object(candidate.get("content")).get("parts"))
+        parts = objects_of(object_of(candidate.get("content")).get("parts"))
         sent = b"".join(map(self._part, parts))
-        self._grounding |= _object(candidate.get("groundingMetadata"))
-        self.finish_reason = _text(candidate.get("finishReason")) or self.finish_reason
-        self._reason = _text(candidate.get("finishMessage")) or self._reason
+        self._grounding |= object_of(candidate.get("groundingMetadata"))
+        self.finish_reason = text_of(candidate.get("finishReason")) or self.finish_reason
+        self._reason = text_of(candidate.get("finishMessage")) or self._reason
         return sent
 
     def _part(self, part: Fields) -> bytes:
         read = next((read for key, read in self._READERS.items() if key in part), None)
-        return read(self, part, _text(part.get("thoughtSignature"))) if read else b""
+        return read(self, part, text_of(part.get("thoughtSignature"))) if read else b""
 
     def _say(self, part: Fields, signature: str) -> bytes:
         """A text's signature waits for the end of the message, which it would cut in two."""
-        text = _text(part["text"])
+        text = text_of(part["text"])
         if part.get("thought"):
             thought = self._close_message() + self.writer.reasoning(text)
             return thought + (self._signed(signature, ON_TEXT) if signature else b"")
@@ -151,18 +152,18 @@ class GeminiDecoder:
         sent = self._close_message()
         if signature:
             sent += self._signed(signature, ON_CALL)
-        call, number = _object(part["functionCall"]), self._count
+        call, number = object_of(part["functionCall"]), self._count
         self._count += 1
-        function = {"name": call.get("name"), "arguments": _object(call.get("args"))}
+        function = {"name": call.get("name"), "arguments": object_of(call.get("args"))}
         return sent + self._calls.read({"index": number, "id": call.get("id"), "function": function})
 
     def _image(self, part: Fields, signature: str) -> bytes:
-        data = _object(part["inlineData"])
-        kind, _, form = _text(data.get("mimeType")).partition("/")
+        data = object_of(part["inlineData"])
+        kind, _, form = text_of(data.get("mimeType")).partition("/")
         if kind != "image":
             return b""
         made = {"type": "image_generation_call", "status": "completed", "output_format": form}
-        return self._close_message() + self.writer.item({**made, "result": _text(data.get("data"))})
+        return self._close_message() + self.writer.item({**made, "result": text_of(data.get("data"))})
 
     def _close_message(self) -> bytes:
         self._message.clear()
@@ -182,27 +183,27 @@ class GeminiDecoder:
 
     def _grounded(self) -> bytes:
         """The annotations of the last message, as long as it is open, and the search as an item."""
-        pages = [_object(one.get("web")) for one in _objects(self._grounding.get("groundingChunks"))]
-        queries = [one for one in _list(self._grounding.get("webSearchQueries")) if isinstance(one, str)]
+        pages = [object_of(one.get("web")) for one in objects_of(self._grounding.get("groundingChunks"))]
+        queries = [one for one in list_of(self._grounding.get("webSearchQueries")) if isinstance(one, str)]
         sent = b""
         text = "".join(self._message).encode("utf-8", "surrogatepass")
         if text:
-            found = [self._cited(one, pages, text) for one in _objects(self._grounding.get("groundingSupports"))]
+            found = [self._cited(one, pages, text) for one in objects_of(self._grounding.get("groundingSupports"))]
             sent = b"".join(map(self.writer.annotation, [one for each in found for one in each]))
         if not queries:
             return sent
-        sources = [{"type": "url", "url": page["uri"]} for page in pages if _text(page.get("uri"))]
+        sources = [{"type": "url", "url": page["uri"]} for page in pages if text_of(page.get("uri"))]
         action = {"type": "search", "query": queries[0], "queries": queries, "sources": sources}
         return sent + self.writer.item({"type": "web_search_call", "status": "completed", "action": action})
 
     def _cited(self, support: Fields, pages: list[Fields], text: bytes) -> list[Fields]:
         """Google counts in bytes of UTF-8, annotations in characters (conformance 15)."""
-        segment, chosen = _object(support.get("segment")), _list(support.get("groundingChunkIndices"))
+        segment, chosen = object_of(support.get("segment")), list_of(support.get("groundingChunkIndices"))
         begin, end = (_characters(text, segment.get(key)) for key in ("startIndex", "endIndex"))
         place = {"type": "url_citation", "start_index": begin, "end_index": end}
         known = [pages[one] for one in chosen if isinstance(one, int) and 0 <= one < len(pages)]
-        named = [page for page in known if _text(page.get("uri"))]
-        return [{**place, "url": page["uri"], "title": _text(page.get("title"))} for page in named]
+        named = [page for page in known if text_of(page.get("uri"))]
+        return [{**place, "url": page["uri"], "title": text_of(page.get("title"))} for page in named]
 
 
 def _characters(text: bytes, index: Any) -> int:
@@ -212,8 +213,8 @@ def _characters(text: bytes, index: Any) -> int:
 
 def error_of(chunk: Fields) -> WireError:
     """Google's ``{"error": {code, message, status}}`` in our vocabulary."""
-    error = _object(chunk.get("error"))
-    status = _text(error.get("status"))
+    error = object_of(chunk.get("error"))
+    status = text_of(error.get("status"))
     told = {"code": _CODES.get(status, status.lower()), "message": error.get("message")}
     judged = verdict.of_event({"type": "error", "error": told})
     assert judged is not None
@@ -230,19 +231,3 @@ def decode_response(fields: Fields, decoded: Decoded) -> Fields:
     if decoder.error:
         raise decoder.error
     return decoder.writer.response
-
-
-def _object(value: Any) -> Fields:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _objects(value: Any) -> list[Fields]:
-    return [one for one in _list(value) if isinstance(one, dict)]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from mitmcodex.wire.codec import Decoded, ReplyContext
 from mitmcodex.wire.encoder import EventEncoder, Item
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.images_request import ImagesReply
+from mitmcodex.wire.lenient import number_at, object_of
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.sse import format_event
 
@@ -108,13 +108,13 @@ def _prompt(image: Fields) -> Fields:
 
 def _usage(response: Fields) -> Fields:
     """What the tool cost, where the backend counts it apart (seeds S146), else what the whole answer cost."""
-    usage = _object(_object(response.get("tool_usage")).get("image_gen")) or _object(response.get("usage"))
+    usage = object_of(object_of(response.get("tool_usage")).get("image_gen")) or object_of(response.get("usage"))
     if not usage:
         return {}
-    told = {key: _count(usage, key) for key in ("input_tokens", "output_tokens")}
-    details = _object(usage.get("input_tokens_details"))
+    told = {key: number_at(usage, key) for key in ("input_tokens", "output_tokens")}
+    details = object_of(usage.get("input_tokens_details"))
     # The tokens of a request without details are those of its text.
-    images, texts = _count(details, "image_tokens"), details.get("text_tokens", told["input_tokens"])
+    images, texts = number_at(details, "image_tokens"), details.get("text_tokens", told["input_tokens"])
     split = {"image_tokens": images, "text_tokens": texts}
     return {"usage": {**told, "total_tokens": sum(told.values()), "input_tokens_details": split}}
 
@@ -125,12 +125,3 @@ def _sum(usages: Sequence[Fields]) -> Fields:
         for key, value in usage.items():
             total[key] = _sum([total.get(key, {}), value]) if isinstance(value, dict) else total.get(key, 0) + value
     return total
-
-
-def _count(usage: Fields, key: str) -> int:
-    value = usage.get(key)
-    return value if isinstance(value, int) else 0
-
-
-def _object(value: Any) -> Fields:
-    return value if isinstance(value, dict) else {}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from mitmcodex.wire.codec import STOP_KEY, ReplyContext
 from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.lenient import number_at
 from mitmcodex.wire.sealing import seal
 from mitmcodex.wire.shapes import Fields
 
@@ -39,24 +39,19 @@ def usage_of(response: Fields, context: ReplyContext, searches: int) -> Fields:
     told = response.get("usage")
     usage: Fields = told if isinstance(told, dict) else {"input_tokens": context.input_tokens()}
     details = usage.get("input_tokens_details")
-    cached, written = (_number(details, key) for key in ("cached_tokens", "cache_write_tokens"))
+    cached, written = (number_at(details, key) for key in ("cached_tokens", "cache_write_tokens"))
     made: Fields = {
-        "input_tokens": max(0, _number(usage, "input_tokens") - cached - written),
+        "input_tokens": max(0, number_at(usage, "input_tokens") - cached - written),
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": cached,
-        "output_tokens": _number(usage, "output_tokens"),
+        "output_tokens": number_at(usage, "output_tokens"),
     }
     thought = usage.get("output_tokens_details")
     if isinstance(thought, dict) and "reasoning_tokens" in thought:
-        made["output_tokens_details"] = {"thinking_tokens": _number(thought, "reasoning_tokens")}
+        made["output_tokens_details"] = {"thinking_tokens": number_at(thought, "reasoning_tokens")}
     if searches:
         made["server_tool_use"] = {"web_search_requests": searches, "web_fetch_requests": 0}
     return made
-
-
-def _number(fields: Any, key: str) -> int:
-    value = fields.get(key) if isinstance(fields, dict) else None
-    return value if isinstance(value, int) else 0
 
 
 # -- calls ----------------------------------------------------------------------------------------
@@ -105,7 +100,7 @@ def citation_of(annotation: Fields, text: str) -> Fields | None:
     url = annotation.get("url")
     if annotation.get("type") != "url_citation" or not isinstance(url, str):
         return None
-    begin, end = (_number(annotation, key) for key in ("start_index", "end_index"))
+    begin, end = (number_at(annotation, key) for key in ("start_index", "end_index"))
     return {
         "type": "web_search_result_location",
         "url": url,

@@ -15,6 +15,7 @@ from mitmcodex.wire.chat_upstream_calls import CallReader
 from mitmcodex.wire.codec import Decoded
 from mitmcodex.wire.encoder import FRAME_LIMIT
 from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.lenient import number_of, object_of, objects_of, text_of
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.signatures import wrap
 from mitmcodex.wire.sse import FrameSplitter, event_of
@@ -45,11 +46,11 @@ class _Block:
     def __init__(self, number: int, fields: Fields) -> None:
         self.number = number
         self.fields = fields
-        self.kind = _text(fields.get("type"))
+        self.kind = text_of(fields.get("type"))
         self.pieces: list[str] = []
         """Of a thought, or of a search's input."""
-        self.signature = _text(fields.get("signature"))
-        self.citations = _objects(fields.get("citations"))
+        self.signature = text_of(fields.get("signature"))
+        self.citations = objects_of(fields.get("citations"))
         self.begin = 0
         """Of a text: its place in the message, in characters."""
 
@@ -82,28 +83,28 @@ class MessagesDecoder:
 
     def take(self, event: Fields) -> bytes:
         """One event of the service; what has no meaning here (ping …) gives nothing."""
-        read = self._READERS.get(_text(event.get("type")))
+        read = self._READERS.get(text_of(event.get("type")))
         return read(self, event) if read and not self.writer.has_ended else b""
 
     # -- the message ------------------------------------------------------------------------------
 
     def _message_start(self, event: Fields) -> bytes:
-        self._learn(_object(event.get("message")).get("usage"))
+        self._learn(object_of(event.get("message")).get("usage"))
         return self.writer.created()
 
     def _message_delta(self, event: Fields) -> bytes:
         self._learn(event.get("usage"))
-        self._stop = _object(event.get("delta"))
+        self._stop = object_of(event.get("delta"))
         return b""
 
     def _message_stop(self, event: Fields) -> bytes:
-        reason = _LIMITS.get(_text(self._stop.get("stop_reason")))
+        reason = _LIMITS.get(text_of(self._stop.get("stop_reason")))
         sent = [self._block_stop(event), *[self._searched(call_id, None) for call_id in list(self._searches)]]
         sent.append(self._calls.end(is_cut=reason is not None))
         if reason is None:
             return b"".join([*sent, self.writer.completed(self._counted())])
         if reason == "content_filter":
-            sent.append(self.writer.refusal(_text(_object(self._stop.get("stop_details")).get("explanation"))))
+            sent.append(self.writer.refusal(text_of(object_of(self._stop.get("stop_details")).get("explanation"))))
         return b"".join([*sent, self.writer.incomplete(reason, self._counted())])
 
     def _error(self, event: Fields) -> bytes:
@@ -111,31 +112,31 @@ class MessagesDecoder:
 
     def _learn(self, told: Any) -> None:
         """The numbers at the end are of the whole message and replace those of its beginning."""
-        self._usage |= {key: value for key, value in _object(told).items() if value is not None}
+        self._usage |= {key: value for key, value in object_of(told).items() if value is not None}
 
     def _counted(self) -> Fields | None:
         """There ``input_tokens`` are those that no cache held (conformance 50)."""
         if not self._usage:
             return None
         fresh, read, written, output = (
-            _number(self._usage.get(key))
+            number_of(self._usage.get(key))
             for key in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
         )
-        thought = _number(_object(self._usage.get("output_tokens_details")).get("thinking_tokens"))
+        thought = number_of(object_of(self._usage.get("output_tokens_details")).get("thinking_tokens"))
         return usage(fresh + read + written, output, cached=read, reasoning=thought, cache_write=written)
 
     # -- blocks -----------------------------------------------------------------------------------
 
     def _block_start(self, event: Fields) -> bytes:
         closed = self._block_stop(event)
-        block = self._block = _Block(self._count, _object(event.get("content_block")))
+        block = self._block = _Block(self._count, object_of(event.get("content_block")))
         self._count += 1
         begin = self._BEGINS.get(block.kind)
         return closed + (begin(self, block) if begin else b"")
 
     def _block_delta(self, event: Fields) -> bytes:
-        delta = _object(event.get("delta"))
-        read = self._DELTAS.get(_text(delta.get("type")))
+        delta = object_of(event.get("delta"))
+        read = self._DELTAS.get(text_of(delta.get("type")))
         return read(self, self._block, delta) if read and self._block else b""
 
     def _block_stop(self, event: Fields) -> bytes:
@@ -150,12 +151,12 @@ class MessagesDecoder:
         return self._say(block, block.fields)
 
     def _say(self, block: _Block, delta: Fields) -> bytes:
-        text = _text(delta.get("text"))
+        text = text_of(delta.get("text"))
         self._length += len(text)
         return self.writer.text(text)
 
     def _cite(self, block: _Block, delta: Fields) -> bytes:
-        block.citations.append(_object(delta.get("citation")))
+        block.citations.append(object_of(delta.get("citation")))
         return b""
 
     def _end_text(self, block: _Block) -> bytes:
@@ -163,8 +164,8 @@ class MessagesDecoder:
         if self._length == block.begin:
             return b""
         place = {"type": "url_citation", "start_index": block.begin, "end_index": self._length}
-        pages = [one for one in block.citations if _text(one.get("url"))]
-        cited = [{**place, "url": one["url"], "title": _text(one.get("title"))} for one in pages]
+        pages = [one for one in block.citations if text_of(one.get("url"))]
+        cited = [{**place, "url": one["url"], "title": text_of(one.get("title"))} for one in pages]
         return b"".join(map(self.writer.annotation, cited))
 
     # thinking
@@ -174,11 +175,11 @@ class MessagesDecoder:
         return self._think(block, block.fields)
 
     def _think(self, block: _Block, delta: Fields) -> bytes:
-        block.pieces.append(_text(delta.get("thinking")))
+        block.pieces.append(text_of(delta.get("thinking")))
         return self.writer.reasoning(block.pieces[-1])
 
     def _sign(self, block: _Block, delta: Fields) -> bytes:
-        block.signature += _text(delta.get("signature"))
+        block.signature += text_of(delta.get("signature"))
         return b""
 
     def _end_thought(self, block: _Block) -> bytes:
@@ -189,7 +190,7 @@ class MessagesDecoder:
 
     def _begin_redacted(self, block: _Block) -> bytes:
         self._length = 0
-        redacted = {"type": "redacted_thinking", "data": _text(block.fields.get("data"))}
+        redacted = {"type": "redacted_thinking", "data": text_of(block.fields.get("data"))}
         return self.writer.reasoning_done(wrap(KIND, redacted))
 
     # calls
@@ -201,7 +202,7 @@ class MessagesDecoder:
         return self._calls.read({"index": block.number, "id": block.fields.get("id"), "function": function})
 
     def _argue(self, block: _Block, delta: Fields) -> bytes:
-        piece = _text(delta.get("partial_json"))
+        piece = text_of(delta.get("partial_json"))
         if block.kind == "tool_use":
             return self._calls.read({"index": block.number, "function": {"arguments": piece}})
         block.pieces.append(piece)
@@ -211,17 +212,17 @@ class MessagesDecoder:
 
     def _end_search(self, block: _Block) -> bytes:
         if block.fields.get("name") == "web_search":
-            asked = _parsed("".join(block.pieces)) or _object(block.fields.get("input"))
-            self._searches[_text(block.fields.get("id"))] = _text(asked.get("query"))
+            asked = _parsed("".join(block.pieces)) or object_of(block.fields.get("input"))
+            self._searches[text_of(block.fields.get("id"))] = text_of(asked.get("query"))
         return b""
 
     def _begin_result(self, block: _Block) -> bytes:
-        return self._searched(_text(block.fields.get("tool_use_id")), block.fields.get("content"))
+        return self._searched(text_of(block.fields.get("tool_use_id")), block.fields.get("content"))
 
     def _searched(self, call_id: str, results: Any) -> bytes:
         """``results``: a list; an error object; None when none came."""
         self._length = 0
-        sources = [{"type": "url", "url": one["url"]} for one in _objects(results) if _text(one.get("url"))]
+        sources = [{"type": "url", "url": one["url"]} for one in objects_of(results) if text_of(one.get("url"))]
         action = {"type": "search", "query": self._searches.pop(call_id, ""), "sources": sources}
         status = "completed" if isinstance(results, list) else "failed"
         return self.writer.item({"id": f"ws_{call_id}", "type": "web_search_call", "status": status, "action": action})
@@ -261,8 +262,8 @@ class MessagesDecoder:
 
 def error_of(event: Fields) -> WireError:
     """The service's ``{"type": "error", "error": {type, message}}`` in our vocabulary."""
-    error = _object(event.get("error"))
-    kind = _text(error.get("type"))
+    error = object_of(event.get("error"))
+    kind = text_of(error.get("type"))
     told = {"code": _CODES.get(kind, kind), "message": error.get("message")}
     judged = verdict.of_event({"type": "error", "error": told})
     assert judged is not None
@@ -278,7 +279,7 @@ def decode_response(fields: Fields, decoded: Decoded) -> Fields:
         raise WireError("upstream_failed", "The upstream's answer is no message. Check its base_url.")
     decoder = MessagesDecoder(decoded)
     decoder.take({"type": "message_start", "message": fields})
-    for block in _objects(fields["content"]):
+    for block in objects_of(fields["content"]):
         decoder.take({"type": "content_block_start", "content_block": block})
     decoder.take({"type": "message_delta", "delta": fields})
     decoder.take({"type": "message_stop"})
@@ -287,22 +288,6 @@ def decode_response(fields: Fields, decoded: Decoded) -> Fields:
 
 def _parsed(raw: str) -> Fields:
     try:
-        return _object(json.loads(raw))
+        return object_of(json.loads(raw))
     except (ValueError, RecursionError):
         return {}
-
-
-def _object(value: Any) -> Fields:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: Any) -> list[Fields]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) else 0

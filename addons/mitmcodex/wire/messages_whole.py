@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from mitmcodex.wire.codec import Decoded, ReplyContext
+from mitmcodex.wire.lenient import objects_of, text_of
 from mitmcodex.wire.messages_blocks import (
     Searches,
     broken_call,
@@ -40,7 +41,7 @@ class _Answer:
     def message(self) -> Fields:
         made = head(self._context)
         content: list[Fields] = []
-        for item in _objects(self._response.get("output")):
+        for item in objects_of(self._response.get("output")):
             read = self._READERS.get(str(item.get("type")))
             content += read(self, item) if read else []
         content += self._searches.results()
@@ -49,10 +50,10 @@ class _Answer:
         return {**made, "content": content, **stop, "usage": usage}
 
     def _message(self, item: Fields) -> list[Fields]:
-        parts = _objects(item.get("content"))
+        parts = objects_of(item.get("content"))
         self._has_refusal |= any(part.get("refusal") for part in parts)
-        text = "".join([_text(part.get("text")) + _text(part.get("refusal")) for part in parts])
-        annotations = [one for part in parts for one in _objects(part.get("annotations"))]
+        text = "".join([text_of(part.get("text")) + text_of(part.get("refusal")) for part in parts])
+        annotations = [one for part in parts for one in objects_of(part.get("annotations"))]
         citations = [found for one in annotations if (found := citation_of(one, text))]
         for citation in citations:
             self._searches.cited(citation)
@@ -62,8 +63,8 @@ class _Answer:
         return ([block] if text else []) + self._searches.results()
 
     def _reasoning(self, item: Fields) -> list[Fields]:
-        told = [_text(part.get("text")) for key in ("summary", "content") for part in _objects(item.get(key))]
-        summary = [_text(part.get("text")) for part in _objects(item.get("summary"))]
+        told = [text_of(part.get("text")) for key in ("summary", "content") for part in objects_of(item.get(key))]
+        summary = [text_of(part.get("text")) for part in objects_of(item.get("summary"))]
         parts = summary if any(summary) else told
         text = "\n\n".join([part for part in parts if part]) if self._thinking == "text" else ""
         if not self._thinking or not (text or item.get("encrypted_content")):
@@ -71,16 +72,16 @@ class _Answer:
         return [{"type": "thinking", "thinking": text, "signature": signature_of(item, self._context.account())}]
 
     def _call(self, item: Fields) -> list[Fields]:
-        name = _text(item.get("name"))
+        name = text_of(item.get("name"))
         if not name:
             return []
-        given: Fields | None = {"input": _text(item.get("input"))}
+        given: Fields | None = {"input": text_of(item.get("input"))}
         if item["type"] == "function_call":
-            given = input_of(_text(item.get("arguments")))
+            given = input_of(text_of(item.get("arguments")))
         if given is None and self._response.get("status") != "incomplete":
             raise broken_call(name)
         self._has_call |= given is not None
-        call_id = clamped_id(_text(item.get("call_id")) or _text(item.get("id")))
+        call_id = clamped_id(text_of(item.get("call_id")) or text_of(item.get("id")))
         return [{"type": "tool_use", "id": call_id, "name": name, "input": cleaned(name, given or {})}]
 
     def _search(self, item: Fields) -> list[Fields]:
@@ -98,11 +99,3 @@ class _Answer:
         "web_search_call": _search,
         "image_generation_call": _image,
     }
-
-
-def _objects(value: Any) -> list[Fields]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from mitmcodex.wire.errors import WireError
+from mitmcodex.wire.lenient import text_of
 
 _MESSAGE_LIMIT = 2000
 
@@ -250,15 +251,15 @@ def _report(status: int, body: Any, delay_s: float, now: float) -> _Report:
     if not isinstance(error, dict):
         detail = body.get("detail") if isinstance(body, dict) else None
         error = detail if isinstance(detail, dict) else {"message": error or detail}
-    message = _text(error.get("message"))[:_MESSAGE_LIMIT]
+    message = text_of(error.get("message"))[:_MESSAGE_LIMIT]
     told = {key: error.get(key) for key in ("plan_type", "resets_at", "resets_in_seconds")}
     kept = {key: value for key, value in told.items() if isinstance(value, str) or _is_number(value)}
     param = error.get("param")
     return _Report(
         status,
         message,
-        _text(error.get("code")),
-        _text(error.get("type")) or _text(error.get("status")).lower(),  # Google's name of it
+        text_of(error.get("code")),
+        text_of(error.get("type")) or text_of(error.get("status")).lower(),  # Google's name of it
         param if isinstance(param, str) else None,
         kept,
         delay_s or _delay_s(kept, message, now),
@@ -287,7 +288,3 @@ def _parsed(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 MAX_TOKENS = "max_output_tokens"
 STOP_TAKERS = ("chat", "messages", "gemini")
 """Kinds of provider that know stop sequences; the Responses API has none."""
+PUBLIC_KINDS = ("openai", "azure")
+SMALLEST_LIMIT = 16
+"""Of the public Responses API; clients of other protocols ask for 1 token to see whether a model is there."""
 
 WHY = "the provider does not take it: the answer is cut here"
 
@@ -38,7 +41,7 @@ class Emulate:
             return
         decoded = canonical.decoded
         stop = () if provider.kind in STOP_TAKERS else decoded.stop
-        limit = _limit(decoded) if provider.kind == "chatgpt" else None
+        limit = _limit(decoded) if provider.kind == "chatgpt" or _is_below(exchange, provider.kind) else None
         if stop:
             exchange.losses.append(Loss(decoded.path("stop"), "emulated", WHY))
             decoded.stop = ()
@@ -56,6 +59,14 @@ class Emulate:
         assert body is not None
         if emission.is_event_stream(reply.headers):
             exchange.body = _limited(body, limiter, lambda cut: _report(exchange, cut))
+
+
+def _is_below(exchange: Exchange, kind: str) -> bool:
+    """A limit that the public API refuses; its own clients are told so by itself (conformance 76)."""
+    assert exchange.canonical is not None
+    limit = exchange.canonical.decoded.fields.get(MAX_TOKENS)
+    is_foreign = kind in PUBLIC_KINDS and exchange.admission.protocol != "responses"
+    return is_foreign and limit is not None and limit < SMALLEST_LIMIT
 
 
 def _limit(decoded: Decoded) -> int | None:

@@ -68,6 +68,28 @@ def test_what_the_provider_refuses_is_kept_here(kind: str, paths: list[str]) -> 
     assert (exchange.limiter is not None) == bool(paths)
 
 
+@pytest.mark.parametrize(
+    ("kind", "protocol", "limit", "is_kept"),
+    [
+        ("openai", "messages", 15, True),
+        ("azure", "chat", 1, True),
+        ("openai", "chat", 16, False),
+        ("openai", "responses", 1, False),
+        ("responses", "chat", 1, False),
+        ("chat", "messages", 1, False),
+    ],
+)
+def test_a_limit_below_the_public_apis_is_kept_here(kind: str, protocol: str, limit: int, is_kept: bool) -> None:
+    """OpenAI refuses less than 16, and clients of other protocols ask for 1 to see whether a model is there. The
+    Responses API's own clients are told by the service itself (conformance 76)."""
+    asked = canonical(an_exchange(protocol=protocol), {**ASK, "max_output_tokens": limit})
+    exchange = at(asked, Provider("work", kind, "https://u.example/v1"))
+    exchange.encoder = cast(StreamEncoder, object())
+    emulate().upstream_request(exchange)
+    assert (exchange.limiter is not None) is is_kept
+    assert [loss.what for loss in exchange.losses] == ["emulated"] * is_kept
+
+
 def test_without_emulation_nothing_is_touched() -> None:
     """With ``emulate: false`` they stay in the request, and adapt reports what it drops."""
     exchange = down(emulate=False)

@@ -51,7 +51,9 @@ def test_what_nobody_reads_stays_upstream(
             assert not call.finished.wait(LOOK_S), "the proxy took the whole answer from the upstream"
             assert program.memory_bytes() - before < MOST_GROWTH_BYTES
             total = sum(len(piece) for piece in client.pieces(number))
-            assert total == len(first.data) + DELTAS * len(DELTA.data) + len(last.data)
+            sent = len(first.data) + DELTAS * len(DELTA.data) + len(last.data)
+            # The response's first and last event say the client's own words besides.
+            assert 0 <= total - sent < len(DELTA.data)
         assert program.memory_bytes() - before < MOST_GROWTH_BYTES
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 JSON = dict[str, Any]
+CREATED_AT = 1795200000
 
 
 def ev_created(response_id: str = "resp_1", model: str = "gpt-5.5") -> JSON:
-    response = {"id": response_id, "object": "response", "status": "in_progress", "model": model, "output": []}
+    response = _response(response_id, status="in_progress", model=model, output=[])
     return {"type": "response.created", "response": response}
 
 
@@ -58,18 +59,23 @@ def ev_completed(response_id: str = "resp_1", model: str = "gpt-5.5", cached_tok
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": 11,
     }
-    response = {"id": response_id, "object": "response", "status": "completed", "model": model, "output": []}
+    response = _response(response_id, status="completed", model=model, output=[])
     return {"type": "response.completed", "response": {**response, "usage": usage}}
 
 
 def ev_failed(code: str, message: str, response_id: str = "resp_1", **detail: object) -> JSON:
     error = {"code": code, "message": message, **detail}
-    return {"type": "response.failed", "response": {"id": response_id, "object": "response", "error": error}}
+    response = _response(response_id)
+    return {"type": "response.failed", "response": {**response, "error": error}}
 
 
 def ev_incomplete(reason: str, response_id: str = "resp_1") -> JSON:
-    response = {"id": response_id, "object": "response", "incomplete_details": {"reason": reason}}
+    response = _response(response_id, incomplete_details={"reason": reason})
     return {"type": "response.incomplete", "response": {**response, "status": "incomplete", "output": []}}
+
+
+def _response(response_id: str, **fields: object) -> JSON:
+    return {"id": response_id, "object": "response", "created_at": CREATED_AT, **fields}
 
 
 def sse(events: Iterable[JSON], start: int = 0) -> bytes:

@@ -1,7 +1,7 @@
 """Stage: what the upstream's answer means, before anything is promised to the client.
 
 It holds a stream until its first event that means something, so that an overload or a cut before that can still become
-a new attempt or the right status. After ``keepalive_s`` the hold ends whatever came: the client must hear something.
+a new attempt or, while no head is out, the right status.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class Classify:
         if verdict.retryable and self._retry(exchange, verdict):
             return
         if verdict.pass_through and _reads_provider(exchange):
+            exchange.reply.error = verdict.error
             return
         self._answer(exchange, verdict)
 
@@ -85,15 +86,10 @@ class Classify:
         ahead = Ahead(exchange.body)
         exchange.body = ahead
         splitter = FrameSplitter()
-        loop = asyncio.get_running_loop()
-        until = loop.time() + (self._process.current.keepalive_s or math.inf)
         held = 0
         try:
-            # Not by silence: comments and codex.* events mean nothing yet, and may come again and again.
-            while held <= FRAME_LIMIT and (left_s := until - loop.time()) > 0:
-                piece = await ahead.look(left_s if left_s < math.inf else None)
-                if piece is None:
-                    return
+            while held <= FRAME_LIMIT:
+                piece = await ahead.look(None)
                 if not piece:
                     return self._cut(exchange)
                 held += len(piece)
@@ -120,6 +116,7 @@ class Classify:
         told = [(n, v) for n, v in exchange.reply.headers if n.lower().startswith("x-codex-") or n.lower() in KEPT]
         exchange.reply = emission.of_error(reply_for(verdict.error, exchange.admission.protocol, exchange.is_codex))
         exchange.reply.headers.extend(told)
+        exchange.reply.error = verdict.error
 
     def _cut(self, exchange: Exchange) -> None:
         """The stream ended before anything went to the client."""

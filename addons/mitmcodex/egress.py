@@ -75,7 +75,9 @@ class Egress:
             with exchange.leg.held_open():
                 try:
                     async with self._process.slots.held(), asyncio.timeout(limit_s):
-                        await self._attempts(exchange, observers, stages)
+                        silence_s = self._process.current.keepalive_s
+                        async with Keepalive(exchange, silence_s, observers) as keepalive:
+                            await self._attempts(exchange, observers, stages, keepalive)
                 except asyncio.CancelledError:
                     exchange.outcome = "aborted"
                 except Exception as error:  # noqa: BLE001 - an exchange ends here, and must say so to its client
@@ -87,7 +89,9 @@ class Egress:
             observers.tell("exchange_ended", exchange.outcome)
             await self._finish(exchange, stages)
 
-    async def _attempts(self, exchange: Exchange, observers: Observers, stages: Sequence[Any]) -> None:
+    async def _attempts(
+        self, exchange: Exchange, observers: Observers, stages: Sequence[Any], keepalive: Keepalive
+    ) -> None:
         while True:
             exchange.provider = self._process.current.provider
             exchange.attempt += 1
@@ -98,7 +102,7 @@ class Egress:
             try:
                 retry = await self._up(exchange, stages)
                 if retry is None:
-                    await self._deliver(exchange, observers)
+                    await self._deliver(exchange, observers, keepalive)
                     how = exchange.outcome
                     return
                 how = "retried"
@@ -132,25 +136,27 @@ class Egress:
                 return exchange.retry
         return None
 
-    async def _deliver(self, exchange: Exchange, observers: Observers) -> None:
-        """Head, pieces as they arrive, end."""
-        assert exchange.reply is not None
-        if exchange.reply.body is not None:
-            await self._answer(exchange, observers, exchange.reply)
-            exchange.outcome = "complete" if exchange.reply.status < 400 else "failed"
+    async def _deliver(self, exchange: Exchange, observers: Observers, keepalive: Keepalive) -> None:
+        """Head (unless it is out), pieces as they arrive, end. Raises WireError for what an open stream can't take."""
+        reply = exchange.reply
+        assert reply is not None
+        if exchange.is_open and not reply.is_encoded:
+            raise reply.error or WireError("upstream_failed", f"The upstream answered {reply.status} and no stream.")
+        if reply.body is not None:
+            await self._answer(exchange, observers, reply)
+            exchange.outcome = "complete" if reply.status < 400 else "failed"
             return
-        head = emission.framed(exchange.reply, exchange.flow.request)
+        if not exchange.is_open:
+            head = emission.framed(reply, exchange.flow.request)
+            exchange.committed, exchange.is_open = True, reply.is_encoded
+            observers.tell("client_head", head.status, head.headers)
+            await exchange.emit(head)
         exchange.committed = True
-        observers.tell("client_head", head.status, head.headers)
-        await exchange.emit(head)
         assert exchange.body is not None
-        # What is no stream of events has no place for a keep-alive in it.
-        silence_s = self._process.current.keepalive_s if exchange.reply.is_encoded else 0
-        async with Keepalive(exchange, silence_s, observers) as keepalive:
-            async for piece in exchange.body:
-                if piece:
-                    observers.tell("client_data", piece)
-                    await keepalive.emit(piece)
+        async for piece in exchange.body:
+            if piece:
+                observers.tell("client_data", piece)
+                await keepalive.emit(piece)
         exchange.outcome = "cut" if exchange.encoder is not None and exchange.encoder.is_cut else "complete"
         await exchange.emit(End())
 
@@ -169,11 +175,11 @@ class Egress:
             # That mode is quiet, and its client is told nothing but the status (protocol.md 9).
             print(f"forwarding error: forwarding request to upstream: {describe(error)}", file=sys.stderr, flush=True)
         exchange.outcome = "failed" if exchange.committed else "refused"
-        if exchange.flow.response is None and not exchange.committed:
+        if exchange.flow.response is None and not (exchange.committed or exchange.is_open):
             await self._answer(exchange, observers, self._error_reply(exchange, error))
             return
         exchange.outcome = "cut"
-        if exchange.encoder is not None and exchange.reply is not None and exchange.reply.is_encoded:
+        if exchange.encoder is not None and exchange.is_open:
             last = exchange.encoder.fail(error)
             observers.tell("client_data", last)
             await exchange.emit(last)

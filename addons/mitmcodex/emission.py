@@ -11,11 +11,17 @@ from mitmcodex.upstream.transport import UpstreamHead
 from mitmcodex.wire.errors import ErrorReply
 from mitmcodex.wire.redact import CREDENTIAL_HEADERS
 
+UNBUFFERED = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
+"""conformance 39: what stands between must neither cache nor collect a stream."""
+
 HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 """The upstream's connection is not the client's: these never pass."""
 
 NEVER_TO_CLIENT = {"set-cookie", "set-cookie2", "alt-svc", *CREDENTIAL_HEADERS}
 """Cookies stay in our jar; a credential that an upstream echoes goes nowhere; alt-svc would lead the client past us."""
+
+
+LOSS_HEADER = "x-mitmcodex-loss"
 
 
 def mirrored(head: UpstreamHead, strict: bool) -> Reply:
@@ -43,6 +49,12 @@ def first(headers: Pairs, name: str) -> str:
 
 def is_event_stream(headers: Pairs) -> bool:
     return first(headers, "content-type").lower().startswith("text/event-stream")
+
+
+def opening(content_type: str, losses: int) -> Reply:
+    """The head of a stream of which nothing has come yet; conformance 39."""
+    told = [(LOSS_HEADER, str(losses))] if losses else []
+    return Reply(200, [("content-type", content_type), *UNBUFFERED, *told], is_encoded=True)
 
 
 def framed(reply: Reply, request: http.Request) -> Head:

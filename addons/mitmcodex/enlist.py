@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 from mitmcodex import emission
 from mitmcodex.catalogs import Catalogs
@@ -43,7 +44,7 @@ class Enlist:
         if admission.call == "models" and reply.status == 200 and reply.body is None:
             await self._lengthen(exchange, reply, settings.names)
         elif told:
-            exchange.reply = Reply(reply.status, marked(reply.headers, settings.names), reply.body, reply.is_encoded)
+            exchange.reply = replace(reply, headers=marked(reply.headers, settings.names))
 
     async def _lengthen(self, exchange: Exchange, reply: Reply, names: Names) -> None:
         assert exchange.body is not None

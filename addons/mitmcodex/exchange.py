@@ -122,6 +122,8 @@ class Reply:
     """A complete answer; None while ``exchange.body`` streams it."""
     is_encoded: bool = False
     """``exchange.body`` comes from ``exchange.encoder``, which knows how to say that nothing comes."""
+    error: WireError | None = None
+    """What a refusal says, for a client whose stream is open already."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -201,6 +203,7 @@ class Exchange:
     | body       | egress (the upstream's bytes), then adapt, classify, emulate, remember, translate |
     | attempt    | egress                                                           |
     | retry      | egress (cleared), then credentials, classify, translate          |
+    | is_open    | egress, keepalive                                                |
     | committed  | egress                                                           |
     | outcome    | egress                                                           |
     | task       | egress                                                           |
@@ -238,6 +241,8 @@ class Exchange:
     body: AsyncIterator[bytes] | None = None
     attempt: int = 0
     retry: Retry | None = None
+    is_open: bool = False
+    """The head of a stream is out: whatever follows, a failure too, is said by the encoder."""
     committed: bool = False
     """Something meaningful went to the client (or is about to): no further attempt."""
     outcome: str = ""

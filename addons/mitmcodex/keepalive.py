@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
+from mitmcodex import emission
 from mitmcodex.exchange import Exchange
 from mitmcodex.observers import Observers
 
 
 class Keepalive:
-    """Wraps the emission of one stream; after ``silence_s`` without a piece it emits the encoder's ``idle()``.
+    """Wraps all attempts of one exchange; after ``silence_s`` without a piece it emits the encoder's ``idle()``.
+
+    A client that waits for a stream and has no head after that time gets one. It promises nothing but a stream: as
+    long as idle pieces alone went out, another attempt may follow, with an encoder of its own.
 
     Between two pieces one timer runs, re-armed when it fires and not per piece: a fast stream pays nothing for it.
     """
@@ -24,9 +28,10 @@ class Keepalive:
         self._timer: asyncio.TimerHandle | None = None
         self._idle: asyncio.Task[None] | None = None
         self._emitting = False
+        self._opening = False
 
     async def __aenter__(self) -> Keepalive:
-        if self._silence_s > 0 and self._exchange.encoder is not None:
+        if self._silence_s > 0:
             self._timer = self._loop.call_later(self._silence_s, self._tick)
         return self
 
@@ -36,6 +41,8 @@ class Keepalive:
         if self._timer is not None:
             self._timer.cancel()
         if self._idle is not None:
+            if self._opening and not isinstance(error, asyncio.CancelledError):
+                await self._idle  # a head that is promised goes out before what follows it
             self._idle.cancel()
 
     async def emit(self, piece: bytes) -> None:
@@ -54,9 +61,26 @@ class Keepalive:
         self._timer = self._loop.call_later(max(due_s, 0.01), self._tick)
 
     async def _say_idle(self) -> None:
-        assert self._exchange.encoder is not None
-        piece = self._exchange.encoder.idle()
+        exchange = self._exchange
+        if exchange.outcome or exchange.encoder is None or not (exchange.is_open or may_open(exchange)):
+            return
+        if not exchange.is_open:
+            await self._open(exchange.encoder.content_type)
+        piece = exchange.encoder.idle()
         if piece:
             self._last = self._loop.time()
             self._observers.tell("client_data", piece)
-            await self._exchange.emit(piece)
+            await exchange.emit(piece)
+
+    async def _open(self, content_type: str) -> None:
+        exchange = self._exchange
+        exchange.is_open = self._opening = True
+        head = emission.framed(emission.opening(content_type, len(exchange.losses)), exchange.flow.request)
+        self._observers.tell("client_head", head.status, head.headers)
+        await exchange.emit(head)
+        self._opening = False
+
+
+def may_open(exchange: Exchange) -> bool:
+    """Whether a stream is what this client waits for, and nothing of an answer is out."""
+    return not exchange.committed and exchange.canonical is not None and exchange.canonical.wants_stream

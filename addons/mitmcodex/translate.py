@@ -26,7 +26,6 @@ from mitmcodex.wire.native import NativeEncoder
 from mitmcodex.wire.shapes import Fields
 from mitmcodex.wire.writer import fresh_id, replay
 
-LOSS_HEADER = "x-mitmcodex-loss"
 GENERATIONS = ("responses", "images")
 """Calls whose canonical form is a generation; images where a tool draws them."""
 IMAGE_KINDS = ("openai", "azure")
@@ -76,7 +75,7 @@ class Translate:
                 await self._aggregate(exchange)
         if exchange.losses and exchange.retry is None:
             assert exchange.reply is not None
-            exchange.reply.headers.append((LOSS_HEADER, str(len(exchange.losses))))
+            exchange.reply.headers.append((emission.LOSS_HEADER, str(len(exchange.losses))))
 
     def _context(self, exchange: Exchange) -> ReplyContext:
         return ReplyContext(
@@ -162,7 +161,7 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
 
 
 def _stream_headers(exchange: Exchange, content_type: str) -> Pairs:
-    """conformance 39: what stands between must neither cache nor collect the stream. Codex gets the head as it came."""
+    """Codex gets the head as it came."""
     assert exchange.reply is not None
     headers = exchange.reply.headers
     if exchange.is_codex and emission.is_event_stream(headers):
@@ -172,4 +171,4 @@ def _stream_headers(exchange: Exchange, content_type: str) -> Pairs:
         told = [("content-type", content_type)]
         headers = emission.without(headers, "content-type", "content-length")
     kept = emission.without(headers, "cache-control", "x-accel-buffering")
-    return [*told, *kept, ("cache-control", "no-cache"), ("x-accel-buffering", "no")]
+    return [*told, *kept, *emission.UNBUFFERED]

@@ -151,10 +151,10 @@ def test_only_streams_of_events_are_kept_alive(client: Pairs, start: StartProxy,
     hold = Gate()
     head = Head(200, [("content-type", "application/json")])
     backend.queue([head, Data(b'{"a":'), Pause(hold), Data(b"1}")])
-    proxy = start(keepalive_s=0.02)
+    proxy = start(keepalive_s=0.5)
     with posted(proxy, client, stream=is_codex(client)) as sent:
         sent.read_until(b'{"a":')
-        proxy.call(asyncio.sleep(0.1))  # five times the silence after which a stream is kept alive
+        proxy.call(asyncio.sleep(1.1))  # twice the silence after which a stream is kept alive
         hold.open()
         assert sent.to_end().body == b"1}"
 

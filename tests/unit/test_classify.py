@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,13 +91,12 @@ def test_closing_ends_what_is_awaited() -> None:
     run(look())
 
 
-# -- for how long
+# -- how much
 
 
 async def judged(
     answer: AsyncIterator[bytes],
     status: int = 200,
-    keepalive_s: float = 0.0,
     kind: str = "openai",
     is_codex: bool = False,
 ) -> Exchange:
@@ -109,9 +107,7 @@ async def judged(
     exchange.attempt = 3  # the last: no retry is asked for
     exchange.upstream = UpstreamHead("HTTP/2", status, "", (SSE,))
     exchange.reply, exchange.body = Reply(status, [SSE]), answer
-    process = Process()
-    process.settings = SimpleNamespace(keepalive_s=keepalive_s)  # type: ignore[assignment]
-    await Classify(process, None).upstream_response(exchange)  # type: ignore[arg-type]
+    await Classify(Process(), None).upstream_response(exchange)  # type: ignore[arg-type]
     return exchange
 
 
@@ -121,21 +117,8 @@ async def comments(pause_s: float, comment: bytes = b": still here\n\n") -> Asyn
         yield comment
 
 
-@pytest.mark.parametrize("pause_s", [0.0, 0.01])
-def test_an_upstream_that_only_says_that_it_is_there_is_not_held_for_ever(pause_s: float) -> None:
-    """Comments and bookkeeping events in place of silence: the client hears of them after ``keepalive_s``."""
-
-    async def hold() -> None:
-        exchange = await judged(comments(pause_s), keepalive_s=0.05)
-        assert exchange.reply == Reply(200, [SSE]) and exchange.body is not None
-        assert await anext(exchange.body) == b": still here\n\n"
-        await exchange.body.aclose()  # type: ignore[attr-defined]
-
-    run(hold())
-
-
 def test_what_is_held_is_bounded() -> None:
-    """Without keep-alives the hold has no end in time, but one in bytes."""
+    """The hold has no end in time, but one in bytes."""
 
     async def hold() -> None:
         piece = b": " + b"x" * 65536 + b"\n\n"

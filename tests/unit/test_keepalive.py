@@ -20,6 +20,7 @@ class Client:
 
     def __init__(self, idle: bytes = IDLE) -> None:
         self.encoder = SimpleNamespace(idle=self._idle)
+        self.is_open, self.outcome = True, ""
         self.got: list[bytes] = []
         self.told: list[bytes] = []
         self.asked = 0

@@ -95,7 +95,7 @@ class Egress:
         while True:
             exchange.provider = self._process.current.provider
             exchange.attempt += 1
-            exchange.retry = None
+            exchange.retry = exchange.reply = None
             exchange.losses = []
             how = "cut"
             call = await self._open(exchange, observers, stages)

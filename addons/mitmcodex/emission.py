@@ -51,10 +51,16 @@ def is_event_stream(headers: Pairs) -> bool:
     return first(headers, "content-type").lower().startswith("text/event-stream")
 
 
-def opening(content_type: str, losses: int) -> Reply:
-    """The head of a stream of which nothing has come yet; conformance 39."""
+def opening(seen: Reply | None, content_type: str, losses: int) -> Reply:
+    """The head of a stream of which nothing has come yet (conformance 39).
+
+    ``seen``: the upstream's head, if it is there: Codex reads its turn state and limits from it.
+    """
+    kept: Pairs = []
+    if seen is not None and seen.status == 200 and is_event_stream(seen.headers):
+        kept = without(seen.headers, "content-type", "content-length", *(name for name, _ in UNBUFFERED))
     told = [(LOSS_HEADER, str(losses))] if losses else []
-    return Reply(200, [("content-type", content_type), *UNBUFFERED, *told], is_encoded=True)
+    return Reply(200, [("content-type", content_type), *kept, *UNBUFFERED, *told], is_encoded=True)
 
 
 def framed(reply: Reply, request: http.Request) -> Head:

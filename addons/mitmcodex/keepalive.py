@@ -75,7 +75,8 @@ class Keepalive:
     async def _open(self, content_type: str) -> None:
         exchange = self._exchange
         exchange.is_open = self._opening = True
-        head = emission.framed(emission.opening(content_type, len(exchange.losses)), exchange.flow.request)
+        opening = emission.opening(exchange.reply, content_type, len(exchange.losses))
+        head = emission.framed(opening, exchange.flow.request)
         self._observers.tell("client_head", head.status, head.headers)
         await exchange.emit(head)
         self._opening = False

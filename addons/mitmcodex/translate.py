@@ -48,7 +48,8 @@ class Translate:
             exchange.canonical = Canonical(admission.call, Decoded(fields or {}), admission.body)
             return
         if provider.kind == admission.protocol and provider.kind in REVERSES:
-            exchange.canonical = Canonical("responses", Decoded(fields), admission.body, is_native=True)
+            decoded = Decoded(fields, _asks_for_events(admission, fields))
+            exchange.canonical = Canonical("responses", decoded, admission.body, is_native=True)
             exchange.encoder = NativeEncoder(admission.protocol)
             return
         codec = codec_for(admission.protocol)
@@ -154,6 +155,13 @@ async def _encoded(body: AsyncIterator[bytes], encoder: StreamEncoder) -> AsyncI
             yield piece
     if piece := encoder.finish():
         yield piece
+
+
+def _asks_for_events(admission: Admission, fields: Fields) -> bool:
+    """Of a request that is not decoded. Gemini's JSON array has no place for a keep-alive before its first byte."""
+    if admission.protocol == "gemini":
+        return admission.action == "streamGenerateContent" and "alt=sse" in admission.query.split("&")
+    return fields.get("stream") is True
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -70,3 +70,14 @@ def test_the_reply_itself_is_not_changed() -> None:
     reply = Reply(200, [SSE])
     emission.framed(reply, request())
     assert reply.headers == [SSE]
+
+
+def test_an_early_head_tells_what_the_upstreams_head_told() -> None:
+    """Codex reads its turn state and limits there; an error's head, or none, is not what the client gets."""
+    seen = Reply(200, [("content-type", "text/event-stream"), ("x-codex-turn-state", "s"), ("content-length", "9")])
+    told = emission.opening(seen, "application/x-ndjson", 2).headers
+    assert told[:2] == [("content-type", "application/x-ndjson"), ("x-codex-turn-state", "s")]
+    assert told[-1] == ("x-mitmcodex-loss", "2") and "content-length" not in dict(told)
+    bare = emission.opening(None, "text/event-stream", 0)
+    assert (bare.status, bare.is_encoded, bare.headers[0][0]) == (200, True, "content-type")
+    assert emission.opening(Reply(503, seen.headers), "text/event-stream", 0).headers == bare.headers

@@ -85,13 +85,16 @@ def ask(client: Http1Wire | Http2Wire, backend: Backend, phase: str) -> tuple[Ca
 def test_a_client_that_goes_is_followed(
     start: Start, api_backend: Backend, kind: type[Http1Wire | Http2Wire], http_version: str, phase: str
 ) -> None:
-    """conformance 84: in every phase the upstream's stream is reset while it is silent, for all pairs of protocols."""
+    """conformance 84: in every phase the upstream's stream is reset while it is silent, for all pairs of protocols,
+    and nothing is tried again."""
     proxy = start(http_version)
     with kind(proxy.port) as client:
         call, number = ask(client, api_backend, phase)
         assert call.request.http_version == ("HTTP/1.1" if http_version == "1.1" else "HTTP/2")
         client.abort(number)
         call.wait_aborted()
+        proxy.wait_idle()
+    assert len(api_backend.calls) == 1
 
 
 def test_a_closed_http2_connection_aborts_all_its_streams(start: Start, api_backend: Backend) -> None:

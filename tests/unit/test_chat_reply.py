@@ -51,6 +51,18 @@ def test_a_failure_in_the_stream_is_an_error_and_done():
     assert made.is_cut
 
 
+def test_what_a_policy_forbids_is_refused():
+    """conformance 7: content_filter, with the provider's words as the refusal; before any text too."""
+    for text in ("Hal", ""):
+        made, writer = encoder(), ResponseWriter("m")
+        said = writer.text(text) if text else b""
+        sent = made.feed(said + writer.failed(WireError("invalid_request", "Not this.", code="cyber_policy")))
+        *_, refused, last = [chunk["choices"][0] for chunk in told(sent + made.finish())]
+        assert (refused["delta"], refused["finish_reason"]) == ({"refusal": "Not this."}, None)
+        assert (last["delta"], last["finish_reason"]) == ({}, "content_filter")
+        assert made.is_cut
+
+
 def test_a_cut_is_an_error_and_done():
     """conformance 12: a stream that was cut never looks complete."""
     made = encoder()

@@ -64,6 +64,14 @@ def test_session_header_names_the_conversation(name: str) -> None:
     assert conversation_key({"input": "a"}, [(name, "")]) == conversation_key({"input": "a"}, [])
 
 
+def test_what_the_body_says_of_itself_names_the_conversation() -> None:
+    """conformance 62: more than the words, and less than a header or a cache key."""
+    one = conversation_key({"input": "a"}, [], "s1")
+    assert one == conversation_key({"input": "b"}, [], "s1") != conversation_key({"input": "a"}, [], "s2")
+    header = [("x-claude-code-session-id", "h")]
+    assert conversation_key({"input": "a"}, header, "s1") == conversation_key({"input": "a"}, header, "s2")
+
+
 @pytest.mark.parametrize("fields", [{}, {"input": None}, {"input": [1, None]}, {"prompt_cache_key": 7}])
 def test_odd_requests_have_a_key(fields: dict[str, Any]) -> None:
     """A body of any shape has a conversation; what is wrong with it is the upstream's to say."""

@@ -82,9 +82,9 @@ def test_a_refused_credential_is_told_with_its_remedy(paying: Stage, change: str
     assert KEY not in caught.value.message and NEW_KEY not in caught.value.message
 
 
-@pytest.mark.parametrize("status", [200, 400, 403, 429, 500])
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 429, 500])
 def test_other_answers_say_nothing_of_the_credential(paying: Stage, status: int) -> None:
-    """conformance 80: also a 403: it names a right or Cloudflare, which no other credential mends."""
+    """conformance 80: also a 403 (a right, Cloudflare) and a 404, which no other credential mends."""
     assert paying.up(paying.down(), status).retry is None
 
 

@@ -80,7 +80,7 @@ def test_a_name_of_the_backend_is_there_once() -> None:
     ids=["no names", "patterns alone", "switched off"],
 )
 def test_without_names_nothing_is_changed(naming: Naming, settings: dict[str, Any]) -> None:
-    """The body streams on unread, the ETag is the backend's."""
+    """conformance 83: the body streams on unread, the ETag is the backend's."""
     for exchange in (a_list(), a_generation(is_codex=True)):
         before = exchange.reply, exchange.body
         after, _ = passed(exchange, naming, **settings)

@@ -103,7 +103,8 @@ def test_header_of_the_provider_replaces_ours(codex: Profile) -> None:
 
 
 def test_clients_unknown_codex_headers_follow_the_known_and_others_stay_out(codex: Profile) -> None:
-    """x-codex-* and x-openai-* of the client go after ours; the rest, and what we set ourselves, does not go."""
+    """conformance 77: x-codex-* and x-openai-* of the client go after ours; the rest, and what we set ourselves, does
+    not go."""
     client = (
         ("X-Codex-New", "1"),
         ("x-openai-subagent", "review"),

@@ -98,7 +98,7 @@ CREDENTIALS = [
 
 @pytest.mark.parametrize(("name", "value"), CREDENTIALS)
 def test_a_credential_header_leaves_only_its_name_on_the_flow(name: str, value: str) -> None:
-    """The value moves to the Admission; order, case and duplicates of all headers stay."""
+    """conformance 77: the value moves to the Admission; order, case and duplicates of all headers stay."""
     visit = Visitor().visit("POST", "/v1/responses", ("X-One", "1"), (name, value), ("x-one", "2"), (name, value))
     shown = [(key.decode(), text.decode()) for key, text in visit.flow.request.headers.fields]
     assert shown == [HOST, ("X-One", "1"), (name, "[redacted]"), ("x-one", "2"), (name, "[redacted]")]

@@ -86,7 +86,7 @@ def test_include_thoughts(told, summary):
 
 
 def test_json_mode():
-    """seeds S79: responseMimeType without a schema is JSON mode; text/plain is nothing."""
+    """conformance 66, seeds S79: responseMimeType without a schema is JSON mode; text/plain is nothing."""
     assert with_config(responseMimeType="application/json").fields["text"] == {"format": {"type": "json_object"}}
     assert "text" not in with_config(responseMimeType="text/plain").fields
 

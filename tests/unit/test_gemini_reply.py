@@ -57,6 +57,9 @@ def test_the_end_is_told_once():
     assert ["finishReason" in chunk["candidates"][0] for chunk in got] == [False, False, True]
     assert ["usageMetadata" in chunk for chunk in got] == [False, False, True]
     assert got[-1]["candidates"][0]["finishReason"] == "STOP"
+    made = writer()
+    got = chunks(made.text("a") + call(made, "f") + made.completed(usage(1, 1)))
+    assert ["finishReason" in chunk["candidates"][0] for chunk in got] == [False, False, True]
 
 
 def test_usage():

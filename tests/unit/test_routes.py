@@ -126,7 +126,7 @@ BETA = "/v1beta/models/gpt-5.5"
     ],
 )
 def test_each_protocols_calls_are_found(method: str, path: str, call: str, protocol: str, action: str) -> None:
-    """seeds S63, S67 to S73, S76, S77, S92; another method is 405 (seeds S64)."""
+    """conformance 60, 64, seeds S63, S67 to S73, S76, S77, S92; another method is 405 (seeds S64)."""
     route = routes.match(method, path)
     assert (route.call, route.protocol, route.action) == (call, protocol, action)
     with pytest.raises(WireError) as caught:

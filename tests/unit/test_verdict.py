@@ -76,7 +76,7 @@ def test_googles_name_of_overload():
 
 
 def test_capacity_dressed_as_a_bad_request_is_overload():
-    """pains.md P17: the text counts, even with 400 invalid_request_error."""
+    """conformance 81, pains.md P17: the text counts, even with 400 invalid_request_error."""
     error = {"message": "Selected model is at capacity. Please try a different model.", "type": "invalid_request_error"}
     assert head(400, {"error": error}).kind == "overloaded"
 

@@ -11,6 +11,7 @@ from mitmcodex.wire.codec import Decoded, ReplyContext
 from mitmcodex.wire.errors import WireError
 from mitmcodex.wire.one_line import one_line
 from mitmcodex.wire.shapes import Fields
+from mitmcodex.wire.verdict import POLICY_CODES
 
 DONE = b"data: [DONE]\n\n"
 KEEPALIVE = b": keepalive\n\n"
@@ -50,6 +51,10 @@ class ChatEncoder(ChatAnswer):
         return sent if self.is_part else sent + end_of([self])
 
     def failed(self, error: WireError) -> bytes:
+        """What a policy forbids from here on is refused, with the provider's words (conformance 7)."""
+        if error.code in POLICY_CODES:
+            refused = self._begun() + self._fall_silent() + self.say({"refusal": error.message})
+            return refused + self.close("content_filter", {})
         told = _frame({"error": error.as_object()})
         return told if self.is_part else told + DONE
 

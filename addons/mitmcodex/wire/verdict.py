@@ -35,14 +35,12 @@ _OVERLOAD_CODES = frozenset(
     ("server_is_overloaded", "service_unavailable_error", "overloaded_error", "overloaded", "slow_down", "unavailable")
 )
 OVERFLOW = "context_length_exceeded"
-_REFUSAL_CODES = frozenset(
+POLICY_CODES = frozenset(("cyber_policy", "bio_policy", "misalignment_policy_violation", "content_policy_violation"))
+"""The provider's policy forbids the answer, or the rest of it."""
+_REFUSAL_CODES = POLICY_CODES | frozenset(
     (
         OVERFLOW,
         "invalid_prompt",
-        "cyber_policy",
-        "bio_policy",
-        "misalignment_policy_violation",
-        "content_policy_violation",
         "budget_reached",
         "previous_response_not_found",
         "invalid_request_error",

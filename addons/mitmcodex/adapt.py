@@ -33,6 +33,7 @@ from mitmcodex.wire.shapes import Fields
 log = logging.getLogger(__name__)
 
 COMPACTING_KINDS = ("chatgpt", "openai", "azure", "responses", "demo")
+NATIVE_WISH = "its effort or tier is not carried over: what is in the provider's own protocol passes unread"
 
 
 class Adapt:
@@ -77,9 +78,11 @@ class Adapt:
     def _native(self, exchange: Exchange) -> None:
         """The provider's own protocol: unchanged but for the model."""
         assert exchange.canonical is not None and exchange.resolution is not None
-        admission, fields, model = exchange.admission, exchange.canonical.fields, exchange.resolution.model
+        admission, fields, resolution = exchange.admission, exchange.canonical.fields, exchange.resolution
+        if resolution.effort or resolution.alias_effort or resolution.tier:
+            exchange.losses.append(Loss("model", "dropped", NATIVE_WISH))
         exchange.adapted = _renamed(exchange)
-        exchange.form = Form("responses", fields, model, admission.action, admission.query)
+        exchange.form = Form("responses", fields, resolution.model, admission.action, admission.query)
 
     def _reverse(self, exchange: Exchange, reverse: Reverse) -> None:
         assert exchange.canonical is not None and exchange.resolution is not None

@@ -41,7 +41,7 @@ class Emulate:
             return
         decoded = canonical.decoded
         stop = () if provider.kind in STOP_TAKERS else decoded.stop
-        limit = _limit(decoded) if provider.kind == "chatgpt" or _is_below(exchange, provider.kind) else None
+        limit = _limit(decoded) if provider.kind in ("chatgpt", "demo") or _is_below(exchange, provider.kind) else None
         if stop:
             exchange.losses.append(Loss(decoded.path("stop"), "emulated", WHY))
             decoded.stop = ()

@@ -164,8 +164,10 @@ class Gate:
             self._refuse(flow, error)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        origin, admission = flow.request.headers.get("origin"), self._admissions.get(flow) or Admission()
-        if origin is not None and flow.response is not None and self._is_allowed(origin, admission):
+        origin = flow.request.headers.get("origin")
+        if origin is None or flow.response is None:
+            return
+        if self._is_allowed(origin, self._admissions.get(flow) or Admission()):
             flow.response.headers["access-control-allow-origin"] = origin
             flow.response.headers.add("vary", "origin")
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from script import MARK, MARK_DIGITS, Script, request_body
+from script import MARK, MARK_DIGITS, PATHS, Script, request_body
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,10 @@ class Target:
     ca: str = ""
     pid: int = 0
     """The process that is measured; 0 = none."""
+    protocol: str = "responses"
+    """That the client speaks: see ``script.PATHS``."""
+    provider: str = ""
+    """Of our settings; "" = the one in force."""
 
     async def connect(self) -> Leg:
         context = None
@@ -26,12 +30,15 @@ class Target:
             context = ssl.create_default_context(cafile=self.ca)
             context.set_alpn_protocols(["http/1.1"])
         loop = asyncio.get_running_loop()
-        _, leg = await loop.create_connection(Leg, "127.0.0.1", self.port, ssl=context)
+        _, leg = await loop.create_connection(lambda: Leg(self), "127.0.0.1", self.port, ssl=context)
         return leg
 
 
 class Leg(asyncio.Protocol):
     """One connection. ``on_event(sent_ns, received_ns)`` is called for each delta that came."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -51,9 +58,10 @@ class Leg(asyncio.Protocol):
 
     def send(self, script: Script) -> None:
         self._reset()
-        body = request_body(script)
+        protocol = self._target.protocol
+        body = request_body(script, protocol, self._target.provider)
         head = (
-            "POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer bench\r\n"
+            f"POST {PATHS[protocol]} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer bench\r\n"
             f"content-type: application/json\r\naccept: text/event-stream\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

@@ -126,19 +126,19 @@ def plain_mitmdump(folder: Path, upstream: Upstream) -> Iterator[tuple[int, int]
 @contextmanager
 def mitmcodex(folder: Path, upstream: Upstream, wrap: str = "", **more: Any) -> Iterator[tuple[int, int]]:
     """Ours, as a user starts it: (port, pid). ``wrap`` is put before the command (a profiler); ``more`` settings."""
-    info, config = folder / "ours.json", folder / "config.yaml"
+    info, config, login = folder / "ours.json", folder / "config.yaml", folder / "auth.json"
+    login.write_text(json.dumps({"auth_mode": "chatgpt", "tokens": {"access_token": "bench", "account_id": "bench"}}))
+    login.chmod(0o600)
+    reached = {"base_url": f"https://127.0.0.1:{upstream.port}/v1", "ca_file": str(upstream.ca)}
     settings = {
         "listen": "127.0.0.1:0",
         "server_info": str(info),
         "state_dir": str(folder / "state"),
         "upstream": "bench",
+        "models_refresh_s": 0,
         "providers": {
-            "bench": {
-                "kind": "responses",
-                "base_url": f"https://127.0.0.1:{upstream.port}/v1",
-                "credential": {"env": "MITMCODEX_BENCH_KEY"},
-                "ca_file": str(upstream.ca),
-            }
+            "bench": {"kind": "responses", "credential": {"env": "MITMCODEX_BENCH_KEY"}, **reached},
+            "login": {"kind": "chatgpt", "credential": {"file": str(login)}, **reached},
         },
         **more,
     }

@@ -1,8 +1,9 @@
 """`make bench`: what mitmcodex costs, beside plain mitmdump and no proxy, with one upstream, in one run.
 
 The upstream speaks TLS + HTTP/2 (HTTP/1.1 over TLS to the direct client), the clients HTTP/1.1. Each round measures
-all targets one after the other; the median of the rounds is shown. Profiling: ``--target ours --only requests
---wrap "py-spy record -o profile.svg --"``.
+all targets one after the other; the median of the rounds is shown. A second table is for clients of other protocols:
+the upstream answers them as it answers all, and plain mitmdump passes the Responses stream through. Profiling:
+``--target ours --only requests --wrap "py-spy record -o profile.svg --"``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ from processes import Upstream, end_children_when_terminated, load, mitmcodex, p
 
 PHASES = ("before head", "before first event", "silent", "mid-stream")
 TARGETS = ("direct", "plain", "ours")
+TRANSLATED = {
+    "chat": {"protocol": "chat"},
+    "messages": {"protocol": "messages"},
+    "chat, login": {"protocol": "chat", "provider": "login"},
+    "messages, login": {"protocol": "messages", "provider": "login"},
+}
+"""Further targets on our process: the client's protocol; "login" is a provider of kind chatgpt, whose refusals are made
+up for here: it takes no token limit, and each Messages client sends one."""
 Values = dict[str, dict[str, float]]
 """target -> measure -> value"""
 
@@ -31,16 +40,22 @@ class Scenario:
     load: str
     full: dict[str, Any]
     quick: dict[str, Any]
+    is_translated: bool = False
+    """Also for clients of other protocols."""
+
+    def targets(self, wanted: list[str]) -> list[str]:
+        return [name for name in wanted if self.is_translated or name in TARGETS]
 
 
+TWENTY = {"streams": 20, "hz": 50}
 SCENARIOS = (
     Scenario("memory", "memory", {"streams": 200}, {"streams": 100}),
     Scenario("first_byte", "first_byte", {"count": 200}, {"count": 100}),
-    Scenario("events", "stream", {"streams": 20, "hz": 50, "seconds": 4}, {"streams": 20, "hz": 50, "seconds": 3}),
+    Scenario("events", "stream", {**TWENTY, "seconds": 4}, {**TWENTY, "seconds": 3}, is_translated=True),
     Scenario("one", "stream", {"streams": 1, "hz": 50, "seconds": 2}, {"streams": 1, "hz": 50, "seconds": 1.5}),
     Scenario("fifty", "stream", {"streams": 50, "hz": 25, "seconds": 3}, {"streams": 50, "hz": 25, "seconds": 2}),
-    Scenario("burst", "burst", {"streams": 20, "events": 1500}, {"streams": 20, "events": 500}),
-    Scenario("requests", "requests", {"clients": 32, "seconds": 3}, {"clients": 32, "seconds": 2}),
+    Scenario("burst", "burst", {"streams": 20, "events": 1500}, {"streams": 20, "events": 500}, is_translated=True),
+    Scenario("requests", "requests", {"clients": 32, "seconds": 3}, {"clients": 32, "seconds": 2}, is_translated=True),
     Scenario("abort", "abort", {"count": 8}, {"count": 5}),
 )
 
@@ -92,6 +107,14 @@ ROWS = (
     *(Row(f"abort {phase}, worst", f"abort.{phase}, worst", "ms", 1) for phase in PHASES),
 )
 
+TRANSLATED_ROWS = (
+    ("CPU per event, 20 streams × 50/s", "events.cpu_us"),
+    ("CPU per event, burst", "burst.cpu_us"),
+    ("CPU per request", "requests.cpu_us"),
+)
+TRANSLATED_AIM = 0.8
+"""Of plain mitmdump."""
+
 
 def measure_round(number: int, options: argparse.Namespace, folder: Path) -> Values:
     """All scenarios on all targets, with fresh processes."""
@@ -103,13 +126,14 @@ def measure_round(number: int, options: argparse.Namespace, folder: Path) -> Val
         if "plain" in options.target:
             port, pid = stack.enter_context(plain_mitmdump(folder, upstream))
             targets["plain"] = {"port": port, "pid": pid}
-        if "ours" in options.target:
+        if not {"ours", *TRANSLATED}.isdisjoint(options.target):
             port, pid = stack.enter_context(mitmcodex(folder, upstream, options.wrap))
             targets["ours"] = {"port": port, "pid": pid}
+            targets |= {name: {**targets["ours"], **how} for name, how in TRANSLATED.items()}
         for scenario in SCENARIOS:
             if options.only and scenario.name not in options.only:
                 continue
-            for name in options.target:
+            for name in scenario.targets(options.target):
                 print(f"round {number}: {scenario.name}, {name}", file=sys.stderr)
                 order = scenario.quick if options.quick else scenario.full
                 if scenario.load == "abort":
@@ -143,6 +167,23 @@ def table(values: Values) -> str:
     return "\n".join(lines)
 
 
+def translated_table(values: Values) -> str:
+    """Each cell: the CPU time, and how it stands to plain mitmdump's."""
+    names = [name for name in TRANSLATED if name in values]
+    lines = [f"| | plain mitmdump | {' | '.join(names)} | aim |", "|---|--:|" + "--:|" * len(names) + "---|"]
+    for title, measure in TRANSLATED_ROWS:
+        plain = values["plain"].get(measure)
+        if plain:
+            cells = [_beside(values[name][measure], plain) for name in names]
+            lines.append(f"| {title} | {plain:,.0f} µs | {' | '.join(cells)} | ≤ ×{TRANSLATED_AIM:g} |")
+    return "\n".join(lines)
+
+
+def _beside(spent: float, plain: float) -> str:
+    shown = f"{spent:,.0f} µs, ×{spent / plain:.2f}"
+    return shown if spent <= TRANSLATED_AIM * plain else f"**{shown}**"
+
+
 def number(value: float | None, row: Row) -> str:
     return "" if value is None else f"{value:,.{row.digits}f} {row.unit}"
 
@@ -161,11 +202,11 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round with short windows")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--target", action="append", choices=TARGETS, help="default: all")
+    parser.add_argument("--target", action="append", choices=[*TARGETS, *TRANSLATED], help="default: all")
     parser.add_argument("--only", action="append", choices=[scenario.name for scenario in SCENARIOS])
     parser.add_argument("--wrap", default="", help="put before our command: a profiler")
     options = parser.parse_args()
-    options.target = options.target or list(TARGETS)
+    options.target = options.target or [*TARGETS, *TRANSLATED]
     return options
 
 
@@ -176,7 +217,10 @@ def main() -> None:
     for number_of_round in range(1, (1 if options.quick else options.rounds) + 1):
         with tempfile.TemporaryDirectory(prefix="mitmcodex-bench-") as folder:
             rounds.append(measure_round(number_of_round, options, Path(folder)))
-    print(table(median_of(rounds)))
+    values = median_of(rounds)
+    print(table(values))
+    if "plain" in values and any(name in values for name in TRANSLATED):
+        print(f"\n{translated_table(values)}")
 
 
 if __name__ == "__main__":

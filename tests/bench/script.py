@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 BATCH = 32
 """Events written in one piece in a burst, each one in a DATA frame of its own."""
-MARK = b'"delta":"'
-"""Stands before an event's time (monotonic ns, 19 digits: one clock for all processes of a machine)."""
+MARK = b':"@'
+"""Stands in each protocol before an event's time (monotonic ns, 19 digits: one clock on the whole machine)."""
 MARK_DIGITS = 19
 
 
@@ -35,13 +37,35 @@ class Script:
         return cls(**{spec.name: kinds[str(spec.type)](given[spec.name]) for spec in fields(cls) if spec.name in given})
 
 
-def request_body(script: Script) -> bytes:
-    """A request of about 1 kB in the form that every Responses backend takes."""
-    text = "Say something. " * 50
-    return (
-        f'{{"model":"{script.as_model()}","instructions":"Be brief.","input":[{{"type":"message","role":"user",'
-        f'"content":[{{"type":"input_text","text":"{text}"}}]}}],"store":false,"stream":true}}'
-    ).encode()
+PATHS = {"responses": "/v1/responses", "chat": "/v1/chat/completions", "messages": "/v1/messages"}
+"""By the protocol that the client speaks."""
+
+NO_LIMIT = 1_000_000_000
+"""Tokens: a Messages client must name a limit, and what keeps it must not cut the answer."""
+
+
+def request_body(script: Script, protocol: str = "responses", provider: str = "") -> bytes:
+    """A request of about 1 kB that says the same in each protocol; ``provider`` is one of our settings' names."""
+    model = f"{provider}:{script.as_model()}" if provider else script.as_model()
+    return json.dumps(_REQUESTS[protocol](model, "Say something. " * 50), separators=(",", ":")).encode()
+
+
+def _responses(model: str, text: str) -> dict[str, Any]:
+    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+    return {"model": model, "instructions": "Be brief.", "input": [said], "store": False, "stream": True}
+
+
+def _chat(model: str, text: str) -> dict[str, Any]:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
+    return {"model": model, "messages": messages, "stream": True, "stream_options": {"include_usage": True}}
+
+
+def _messages(model: str, text: str) -> dict[str, Any]:
+    told = {"model": model, "max_tokens": NO_LIMIT, "system": "Be brief."}
+    return {**told, "messages": [{"role": "user", "content": text}], "stream": True}
+
+
+_REQUESTS = {"responses": _responses, "chat": _chat, "messages": _messages}
 
 
 def event(kind: str, rest: str) -> bytes:
@@ -63,10 +87,14 @@ ENDING = [
 ]
 
 
+WORDS = "and so the answer goes on, word by word; "
+
+
 def delta(number: int, pad: int) -> bytes:
     stamp = time.monotonic_ns()
+    text = (WORDS * (pad // len(WORDS) + 1))[:pad]
     rest = f'"sequence_number":{number},"item_id":"msg_1","output_index":0,"content_index":0,'
-    return event("response.output_text.delta", f'{rest}"delta":"{stamp:019d} {number} {"x" * pad}"')
+    return event("response.output_text.delta", f'{rest}"delta":"@{stamp:019d} {number} {text}"')
 
 
 class Pause:

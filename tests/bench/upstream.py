@@ -17,10 +17,13 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.settings
+import zstandard
 from script import Script, pieces
 
 WINDOW = 1 << 20
 FRAME = 16384
+ZSTD = b"\x28\xb5\x2f\xfd"
+"""How a body of a ChatGPT login begins: that profile compresses."""
 HEAD = [("content-type", "text/event-stream; charset=utf-8"), ("x-request-id", "req_bench")]
 
 
@@ -28,7 +31,8 @@ class Answer:
     """One running answer on either protocol."""
 
     def __init__(self, body: bytes, channel: Http2Stream | Http1Protocol, log: TextIO) -> None:
-        self.script = Script.of_model(json.loads(body)["model"])
+        plain = zstandard.ZstdDecompressor().decompressobj().decompress(body) if body.startswith(ZSTD) else body
+        self.script = Script.of_model(json.loads(plain)["model"])
         self._channel = channel
         self._log = log
         self._note("start")

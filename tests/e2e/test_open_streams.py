@@ -138,7 +138,8 @@ def test_a_client_that_goes_from_an_open_stream_is_followed(start: StartProxy, b
     backend.queue([Stall()])
     with ask(start(), client) as sent:
         sent.read_until(client.idle)
-    backend.wait_for_call().wait_aborted()
+        call = backend.wait_for_call()
+    call.wait_aborted()
 
 
 def test_who_waits_for_one_object_is_not_told_to_wait(start: StartProxy, backend: Backend) -> None:

@@ -314,7 +314,7 @@ def test_a_broken_stream_is_an_error(play: Play, case: str, message: str) -> Non
 
 def test_keep_alives_are_no_part_of_the_answer(play: Play) -> None:
     """conformance 48: pings in the silence before the first word and amid words; the SDK reads the whole answer."""
-    assert play.shown["slow_start"] == [True, False, 1, "message_stop"]
+    assert play.shown["slow_start"] == [[True, True, 1, "message_stop"], ["hi", "end_turn", None]]
     assert play.shown["slow"] == [[True, False, 1, "message_stop"], ["half a word", "end_turn", None]]
 
 

@@ -140,7 +140,7 @@ def test_names(path: Path) -> None:
     """No drawer for odds and ends, no verb that says nothing."""
     assert not re.search(r"util|helper|manager|common|misc", path.stem)
     for function in functions(path):
-        if function.name != "_handle_event":  # mitmproxy's name, overridden in proxy/
+        if function.name not in ("_handle_event", "handle_lifecycle"):  # mitmproxy's names, overridden in proxy/
             assert not re.match(r"_*(process|handle|convert)_", function.name), function.name
 
 

@@ -171,8 +171,8 @@ def slow(prompt):
     with client.messages.with_streaming_response.create(**said(prompt), stream=True) as response:
         names = [line[7:] for line in response.iter_lines() if line.startswith("event: ")]
     return [names.count("ping") > 1, names[0] == "ping", names.count("message_start"), names[-1]]
-case("slow_start", slow)
-case("slow", lambda prompt: [slow(prompt), streamed(prompt)])
+for name in ["slow_start", "slow"]:
+    case(name, lambda prompt: [slow(prompt), streamed(prompt)])
 def leave(prompt):
     with client.messages.stream(**said(prompt)) as stream:
         return next(iter(stream.text_stream))
@@ -316,8 +316,8 @@ const slow = async (prompt) => {
   const starts = names.filter((name) => name === "message_start").length;
   return [pings > 1, names[0] === "ping", starts, names.at(-1)];
 };
-await run("slow_start", slow);
-await run("slow", async (prompt) => [await slow(prompt), await streamed(prompt)]);
+for (const name of ["slow_start", "slow"])
+  await run(name, async (prompt) => [await slow(prompt), await streamed(prompt)]);
 await run("left", async (prompt) => {
   const stream = await client.messages.create(said(prompt, {stream: true}));
   for await (const event of stream)

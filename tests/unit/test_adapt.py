@@ -24,7 +24,7 @@ STORED = {"model": "m", "instructions": "x", "input": [], "store": True, "stream
 
 
 def adapted(exchange: Exchange, provider: Provider = CHATGPT, model: str = "m", **settings: Any) -> Exchange:
-    exchange.resolution = Resolution(None, provider.kind, model)
+    exchange.resolution = exchange.resolution or Resolution(None, provider.kind, model)
     Adapt(Process(settings=Settings(**settings))).upstream_request(at(exchange, provider))
     return exchange
 
@@ -85,6 +85,16 @@ def test_a_native_body_passes_but_for_its_model() -> None:
     assert exchange.canonical is not None
     exchange.canonical.is_native = True
     assert adapted(exchange, MESSAGES, "claude-x").adapted == b'{"model": "claude-x", "shiny": [1, 2]}'
+
+
+@pytest.mark.parametrize("wish", ["effort", "alias_effort", "tier"])
+def test_what_a_name_asks_for_is_a_loss_where_nobody_reads_the_body(wish: str) -> None:
+    """``claude-x-high`` in the provider's own protocol: the model is carried over, the effort is told as lost."""
+    exchange = canonical(an_exchange(protocol="messages"), {"model": "m"})
+    assert exchange.canonical is not None
+    exchange.canonical.is_native = True
+    exchange.resolution = Resolution(None, "messages", "claude-x", **{wish: "high"})
+    assert [(loss.path, loss.what) for loss in adapted(exchange, MESSAGES).losses] == [("model", "dropped")]
 
 
 def test_losses_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -34,7 +34,12 @@ class Parent:
         self.addons = list(children)
 
 
-def dispatched(*addons: Any, later: Callable[[Master], None] | None = None, rounds: int = 1) -> None:
+def dispatched(
+    *addons: Any,
+    later: Callable[[Master], None] | None = None,
+    rounds: int = 1,
+    hook: HttpRequestHook | None = None,
+) -> None:
     async def go() -> None:
         master = Master(options.Options())
         IndexedAddons.adopt(master.addons)
@@ -42,7 +47,7 @@ def dispatched(*addons: Any, later: Callable[[Master], None] | None = None, roun
         for number in range(rounds):
             if number and later:
                 later(master)
-            await master.addons.trigger_event(HttpRequestHook(tflow.tflow()))
+            await master.addons.trigger_event(hook or HttpRequestHook(tflow.tflow()))
 
     asyncio.run(go())
 
@@ -107,6 +112,41 @@ def test_a_changed_chain_is_seen_by_the_next_hook(change: str) -> None:
 def test_what_is_replaced_is_still_there_in_mitmproxy() -> None:
     """The contract with mitmproxy's private API: the names and signatures that the index stands on."""
     assert list(inspect.signature(AddonManager.trigger_event).parameters) == ["self", "event"]
+    assert list(inspect.signature(AddonManager.handle_lifecycle).parameters) == ["self", "event"]
+    assert "hooks.UpdateHook([message])" in inspect.getsource(AddonManager.handle_lifecycle)
     assert list(inspect.signature(AddonManager.register).parameters) == ["self", "addon"]
     assert list(inspect.signature(AddonManager.remove).parameters) == ["self", "addon"]
     assert "self.chain" in inspect.getsource(AddonManager.trigger_event)
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_an_update_follows_each_hook_of_a_flow(listens: bool) -> None:
+    """mitmweb's lists live on it; where nobody listens none is made."""
+    seen: list[str] = []
+
+    class Watching(Named):
+        def update(self, flows: list[Any]) -> None:
+            seen.append(f"update {len(flows)}")
+
+    async def go() -> None:
+        master = Master(options.Options())
+        IndexedAddons.adopt(master.addons)
+        master.addons.add((Watching if listens else Named)("a", seen))
+        await master.addons.handle_lifecycle(HttpRequestHook(tflow.tflow()))
+
+    asyncio.run(go())
+    assert seen == ["a", "update 1"][: 1 + listens]
+
+
+def test_a_hooks_arguments_are_those_that_mitmproxy_reads() -> None:
+    """``args()`` is not called, as it looks the names up each time: the same come out."""
+    flow = tflow.tflow()
+    hook = HttpRequestHook(flow)
+    seen: list[object] = []
+
+    class Taking:
+        def request(self, *given: object) -> None:
+            seen.extend(given)
+
+    dispatched(Taking(), hook=hook)
+    assert seen == hook.args() == [flow]

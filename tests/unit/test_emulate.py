@@ -50,14 +50,14 @@ def told(exchange: Exchange) -> list[tuple[str, str]]:
         ("openai", ["stop_sequences"]),
         ("azure", ["stop_sequences"]),
         ("responses", ["stop_sequences"]),
-        ("demo", ["stop_sequences"]),
+        ("demo", ["stop_sequences", "max_tokens"]),
         ("chat", []),
         ("messages", []),
         ("gemini", []),
     ],
 )
 def test_what_the_provider_refuses_is_kept_here(kind: str, paths: list[str]) -> None:
-    """The ChatGPT backend takes neither, the Responses API no stop sequences, all others both (seeds S72)."""
+    """ChatGPT and the demo take neither, the Responses API no stop sequences, all others both (seeds S72)."""
     exchange = down(kind)
     assert exchange.canonical is not None
     assert told(exchange) == [(path, "emulated") for path in paths]

@@ -225,6 +225,9 @@ class EgressStream(HttpStream):
         yield from super().state_consume_request_body(event)
 
 
+PROTOCOL_ERRORS = (RequestProtocolError, ResponseProtocolError)
+
+
 class EgressHttpLayer(HttpLayer):
     """mitmproxy's HttpLayer with one seam: ``get_connection``."""
 
@@ -255,7 +258,7 @@ class EgressHttpLayer(HttpLayer):
         yield from self.event_to_child(self.streams[stream_id], events.Start())
 
     def event_to_child(self, child: Any, event: events.Event) -> CommandGenerator[None]:
-        if isinstance(event, RequestProtocolError | ResponseProtocolError):
+        if isinstance(event, PROTOCOL_ERRORS):
             # These texts become flow.error, a log record and, before the head, the client's answer.
             event.message = scrub(event.message)
         if isinstance(event, ResponseData) and child is self.connections.get(self.context.client):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import brotli
 import zstandard
@@ -45,8 +46,14 @@ def decode(data: bytes, content_encoding: str, limit: int) -> bytes:
 
 def encode_zstd(data: bytes, level: int = 3) -> bytes:
     """One zstd frame without a content size: written as a stream, as the Codex client does (fingerprint.md 2)."""
-    encoder = zstandard.ZstdCompressor(level=level).compressobj()
+    encoder = _zstd_compressor(level).compressobj()
     return encoder.compress(data) + encoder.flush()
+
+
+@cache
+def _zstd_compressor(level: int) -> zstandard.ZstdCompressor:
+    """Its tables cost ten times what a small body does. One thread at a time: ours is the event loop's."""
+    return zstandard.ZstdCompressor(level=level)
 
 
 def _too_large(limit: int) -> str:

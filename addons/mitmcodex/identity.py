@@ -62,15 +62,16 @@ class Identity:
         if url is None:
             raise WireError("not_found", f"The upstream {provider.name} ({provider.kind}) has no such call.")
         body = set_top_level(adapted, theirs.changes) if theirs.changes else adapted
+        framing: dict[str, Any] = {}
         if provider.kind == "chatgpt" and form.call in COMPRESSED_CALLS and body:
             body = encode_zstd(body)
-            facts = replace(facts, content_encoding="zstd")
+            framing["content_encoding"] = "zstd"
         if body or exchange.flow.request.method == "POST":
-            facts = replace(facts, content_length=str(len(body)))
+            framing["content_length"] = str(len(body))
         if provider.kind == "chatgpt":
-            facts = replace(facts, cookie=self._resources.jar(identity.key, provider).header(url))
+            framing["cookie"] = self._resources.jar(identity.key, provider).header(url)
         listed = form.call if form.call in identity.profile.calls else "responses"
-        headers = headers_for(identity.profile, listed, facts)
+        headers = headers_for(identity.profile, listed, replace(facts, **framing))
         exchange.request = UpstreamRequest(exchange.flow.request.method, url, headers, body)
 
     def upstream_response(self, exchange: Exchange) -> None:

@@ -4,7 +4,7 @@ STAMP := .venv/.mitmcodex-installed
 TOOLS := .tools
 CLIENTS := tests/clients
 
-.PHONY: help venv run test lint codex clients bench soak fingerprint-table setup-table compare-secure
+.PHONY: help venv run test lint codex clients bench bench-encoders soak fingerprint-table setup-table compare-secure
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -46,6 +46,9 @@ $(TOOLS)/.clients-installed: $(CLIENTS)/package.json $(CLIENTS)/requirements.txt
 
 bench: venv  ## costs beside direct and plain mitmdump
 	$(PY) tests/bench/run.py $(ARGS)
+
+bench-encoders: venv  ## costs of the protocol code alone
+	$(PY) tests/bench/encoders.py $(ARGS)
 
 soak: venv  ## hours of streams, memory watched
 	$(PY) tests/bench/soak.py $(ARGS)
